@@ -115,9 +115,9 @@ def run(options: list[str]) -> int:
     prepare("requirements.lock")
     command = [str(BIN / "deskwire"), "demo", *options]
     say(command)
-    if os.name == "nt":
-        return subprocess.call(command)
-    os.execv(command[0], command)  # noqa: RET503  never comes back
+    if os.name != "nt":
+        os.execv(command[0], command)
+    return subprocess.call(command)
 
 
 # --- the environment -----------------------------------------------------------------------------
@@ -180,8 +180,8 @@ def unreachable(*, npm: bool) -> str:
         name, setting = "npm registry", "NPM_CONFIG_REGISTRY"
     return (
         f"the {name} cannot be reached from here (its words are above).\n"
-        f"Check the network and HTTPS_PROXY, or name a mirror in {setting}; then run the same command "
-        "again. What is installed already stays."
+        f"Check the network and HTTPS_PROXY, or name a mirror in {setting}; then run the same "
+        "command again. What is installed already stays."
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a Chromium and its fonts are. Standard library only: `dev.py` asks before there is a venv."""
+"""Where a Chromium and its fonts are. Standard library only: `dev.py` asks without a venv."""
 
 from __future__ import annotations
 
