@@ -1,0 +1,1 @@
+"""The connection manager: it knows streams and bytes, not desks."""
