@@ -1,0 +1,1 @@
+"""Everything WeCom, and nothing else: knows the dialect, not the desk."""

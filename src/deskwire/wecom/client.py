@@ -1,0 +1,347 @@
+"""Calls to WeCom: times, retries, typed failures, no secret in any word that leaves.
+
+Reads only; a read may be repeated. Never raises what httpx raises (its errors hold the address, and
+so the token), and never leaves such an error behind as the context of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final, Self, TypeGuard, TypeVar
+
+import httpx
+
+from deskwire import telemetry
+from deskwire.wecom.breaker import Breaker
+from deskwire.wecom.errors import (
+    STALE_TOKEN,
+    AuthConfig,
+    Busy,
+    Invisible,
+    Limited,
+    LoginCode,
+    Permanent,
+    Unreached,
+    WeComFault,
+    fault_of,
+)
+from deskwire.wecom.messages import (
+    CODE_BYTES_MAX,
+    Grant,
+    Listing,
+    Member,
+    MemberStatus,
+    Outcome,
+    Outsider,
+    Unreadable,
+    UserId,
+    read_department_name,
+    read_grant,
+    read_identity,
+    read_listing,
+    read_outcome,
+)
+from deskwire.wecom.oauth import base_url
+from deskwire.wecom.token import AppKey, Machine, Token, TokenKeeper, TokenStore
+
+API_URL: Final = "https://qyapi.weixin.qq.com"
+
+# D90315 §11 suggests 5 to 10 s, and a random 1 to 3 s between tries.
+TIMEOUTS: Final = httpx.Timeout(connect=3, write=5, read=10, pool=2)
+CALL_S_MAX: Final = 20
+"""httpx bounds each read, not their sum: a peer that drips a byte at a time is cut off here."""
+TRIES_MAX: Final = 3
+PAUSE_S: Final = (1.0, 3.0)
+REPLY_BYTES_MAX: Final = 1024 * 1024
+
+_log = telemetry.logger("wecom")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRecord:
+    """What the desk keeps of a member. `department` is empty when the app may not see it."""
+
+    userid: UserId
+    name: str
+    department: str
+    status: MemberStatus
+
+
+class WeComClient:
+    """One app's calls to WeCom.
+
+    `async with` it once, around all use: it owns the connections and the token's fetch.
+    Every method raises a subclass of `WeComFault` and nothing else.
+    """
+
+    def __init__(
+        self,
+        *,
+        corp_id: str,
+        agent_id: int,
+        secret: str,
+        tokens: TokenStore,
+        api_url: str = API_URL,
+        transport: httpx.AsyncBaseTransport | None = None,
+        machine: Machine | None = None,
+    ) -> None:
+        self._app = AppKey(corp_id=corp_id, agent_id=agent_id)
+        self._secret = secret
+        self._tokens = tokens
+        self._api_url = base_url(api_url)
+        self._transport = transport
+        self._machine = machine or this_machine()
+        self._breaker = Breaker()
+        self._open = AsyncExitStack()
+        self._http: httpx.AsyncClient | None = None
+        self._keeper: TokenKeeper | None = None
+        _quiet_httpx()
+
+    def __repr__(self) -> str:
+        trouble = f" breaker={self._breaker.fault}" if self._breaker.fault else ""
+        return f"<WeComClient {self._app.corp_id}/{self._app.agent_id} {self._api_url}{trouble}>"
+
+    async def __aenter__(self) -> Self:
+        http = httpx.AsyncClient(
+            timeout=TIMEOUTS,
+            follow_redirects=False,
+            trust_env=False,
+            transport=self._transport,
+        )
+        self._http = await self._open.enter_async_context(http)
+        self._keeper = TokenKeeper(
+            app=self._app,
+            store=self._tokens,
+            fetch=self._fetch_token,
+            machine=self._machine,
+            tasks=await self._open.enter_async_context(asyncio.TaskGroup()),
+        )
+        self._open.callback(self._keeper.stop)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
+
+    @property
+    def trouble(self) -> WeComFault | None:
+        """The config fault for which WeCom is not being asked at present."""
+        return self._breaker.fault
+
+    async def identify(self, code: str) -> Member | Outsider:
+        """Exchange a login's code (D91023). The code is spent by this, whatever comes back.
+
+        Raises `LoginCode` when the login must start again.
+        """
+        if not 0 < len(code.encode()) <= CODE_BYTES_MAX:
+            raise LoginCode("auth/getuserinfo", "a code has 1 to 512 bytes")
+        call = _Call(path="auth/getuserinfo", query={"code": code}, is_repeatable=False)
+        return await self._ask(call, read_identity)
+
+    async def member(self, userid: UserId) -> MemberRecord:
+        """Name, department, status (D90196, D95351). `Invisible` for who is outside the scope."""
+        call = _Call(path="user/get", query={"userid": userid})
+        listing = await self._ask(call, read_listing)
+        return MemberRecord(
+            userid=listing.userid,
+            name=listing.name or listing.userid,
+            department=await self._department_of(listing),
+            status=listing.status,
+        )
+
+    async def _department_of(self, listing: Listing) -> str:
+        if listing.department_id is None:
+            return ""
+        call = _Call(path="department/get", query={"id": str(listing.department_id)})
+        try:
+            return await self._ask(call, read_department_name)
+        except Invisible:
+            return ""
+
+    # --- one call with a token -------------------------------------------------------------------
+
+    async def _ask(self, call: _Call, read: Callable[[bytes], _T]) -> _T:
+        self._pass_breaker(call.path)
+        try:
+            body = await self._with_retries(call)
+            answer = _readable(call.path, body, read)
+        except BaseException as error:
+            self._note_failure(error)
+            raise
+        self._note_success()
+        return answer
+
+    def _pass_breaker(self, path: str) -> None:
+        trouble = self._breaker.refusal(self._machine.now_ms())
+        if trouble is not None:
+            reason = f"not asked: {trouble.reason} since {trouble.call}"
+            raise type(trouble)(path, reason, code=trouble.code, hint=trouble.hint)
+
+    def _note_failure(self, error: BaseException) -> None:
+        if _is_config_fault(error):
+            now_ms = self._machine.now_ms()
+            if self._breaker.trip(error, now_ms):
+                pause_s = (self._breaker.until_ms - now_ms) // 1000
+                _log.error("wecom.config_fault", fault=str(error), pause_s=pause_s)
+            return
+        if isinstance(error, LoginCode | Invisible | Permanent):
+            self._note_success()  # WeCom knew our token, so the settings are right
+        else:
+            self._breaker.let_go()
+        if isinstance(error, WeComFault):
+            _log.warning("wecom.call_failed", kind=type(error).__name__, fault=str(error))
+
+    def _note_success(self) -> None:
+        if self._breaker.close():
+            _log.info("wecom.config_mended", corp_id=self._app.corp_id)
+
+    async def _with_retries(self, call: _Call) -> bytes:
+        for tries_left in range(TRIES_MAX - 1, -1, -1):
+            try:
+                return await self._with_token(call)
+            except Busy as busy:
+                if not tries_left or not _may_repeat(call, busy):
+                    raise
+            await self._machine.pause(self._between_tries_s())
+        raise AssertionError("the last try returns or raises")
+
+    def _between_tries_s(self) -> float:
+        least, most = PAUSE_S
+        return least + (most - least) * self._machine.chance()
+
+    async def _with_token(self, call: _Call) -> bytes:
+        """One try; when the token is found stale, one more with the next."""
+        token = await self._token(after=0)
+        body = await self._get(call.path, call.query | {"access_token": token.value})
+        if _code_of(call.path, body) in STALE_TOKEN:
+            _log.info("wecom.token_stale", call=call.path, generation=token.generation)
+            token = await self._token(after=token.generation)
+            body = await self._get(call.path, call.query | {"access_token": token.value})
+        _check(call.path, body)
+        return body
+
+    async def _token(self, *, after: int) -> Token:
+        if self._keeper is None:
+            raise RuntimeError("a WeComClient is used inside its `async with`")
+        return await self._keeper.token(after=after)
+
+    async def _fetch_token(self) -> Grant:
+        query = {"corpid": self._app.corp_id, "corpsecret": self._secret}
+        body = await self._get("gettoken", query)
+        _check("gettoken", body)
+        return _readable("gettoken", body, read_grant)
+
+    # --- one request -----------------------------------------------------------------------------
+
+    async def _get(self, path: str, query: Mapping[str, str]) -> bytes:
+        answer = await self._try(path, query)
+        if isinstance(answer, WeComFault):
+            # Raised here and not where httpx failed: its error would hang on ours, address and all.
+            raise answer
+        return answer
+
+    async def _try(self, path: str, query: Mapping[str, str]) -> bytes | WeComFault:
+        assert self._http is not None
+        url = f"{self._api_url}/cgi-bin/{path}"
+        try:
+            async with (
+                asyncio.timeout(CALL_S_MAX),
+                self._http.stream("GET", url, params=dict(query)) as reply,
+            ):
+                return _judged(path, reply.status_code, await _body_of(reply))
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return Unreached(path, type(error).__name__)
+        except (httpx.HTTPError, TimeoutError) as error:
+            return Busy(path, type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    path: str
+    query: dict[str, str]
+    is_repeatable: bool = True
+
+
+def this_machine() -> Machine:
+    """The real clock, real waiting, real chance."""
+    return Machine(
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        pause=asyncio.sleep,
+        chance=random.Random().random,  # noqa: S311 - spreads retries, keeps no secret
+    )
+
+
+async def _body_of(reply: httpx.Response) -> bytes:
+    """At most one byte more than a reply may have."""
+    body = bytearray()
+    async for chunk in reply.aiter_bytes():
+        body += chunk
+        if len(body) > REPLY_BYTES_MAX:
+            break
+    return bytes(body)
+
+
+def _judged(path: str, status: int, body: bytes) -> bytes | WeComFault:
+    """WeCom answers 200 to everything; another status comes from something between us."""
+    if len(body) > REPLY_BYTES_MAX:
+        return Permanent(path, f"a reply of over {REPLY_BYTES_MAX} bytes")
+    if status == 200:
+        return body
+    if status >= 500:
+        return Busy(path, f"HTTP {status}")
+    if status == 429:
+        return Limited(path, "HTTP 429")
+    return Permanent(path, f"HTTP {status}")
+
+
+def _code_of(path: str, body: bytes) -> int:
+    outcome = _outcome(body)
+    if outcome is None:
+        raise Busy(path, "HTTP 200 without JSON")
+    return outcome.code
+
+
+def _check(path: str, body: bytes) -> None:
+    outcome = _outcome(body)
+    if outcome is None:
+        raise Busy(path, "HTTP 200 without JSON")
+    if outcome.code != 0:
+        raise fault_of(path, outcome.code, outcome.errmsg)
+
+
+def _outcome(body: bytes) -> Outcome | None:
+    try:
+        return read_outcome(body)
+    except Unreadable:
+        return None
+
+
+def _readable(path: str, body: bytes, read: Callable[[bytes], _T]) -> _T:
+    try:
+        return read(body)
+    except Unreadable as error:
+        raise Permanent(path, str(error)) from None
+
+
+def _may_repeat(call: _Call, busy: Busy) -> bool:
+    """A try without an answer may have spent a login's code; one that WeCom never took has not."""
+    return call.is_repeatable or isinstance(busy, Unreached) or busy.code == -1
+
+
+def _is_config_fault(error: BaseException) -> TypeGuard[WeComFault]:
+    # A penalty on gettoken is WeCom's last word before a ban: waiting is all that helps there too.
+    return isinstance(error, AuthConfig) or (
+        isinstance(error, Limited) and error.call == "gettoken"
+    )
+
+
+def _quiet_httpx() -> None:
+    """httpx logs whole addresses at INFO, httpcore at DEBUG: token and secret among them."""
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)

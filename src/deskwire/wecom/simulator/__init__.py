@@ -1,0 +1,1 @@
+"""A WeCom that runs here, for the demo and for tests. `deskwire serve` never imports it."""
