@@ -46,6 +46,8 @@ class Breaker:
     def close(self) -> bool:
         """A call was answered well. True when that ended the trouble."""
         was_open = self.fault is not None
+        if was_open and not self._probing:
+            return False  # a call that had started before it opened
         self.fault, self.until_ms, self._pause_ms, self._probing = None, 0, FIRST_PAUSE_MS, False
         return was_open
 

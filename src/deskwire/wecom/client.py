@@ -139,8 +139,8 @@ class WeComClient:
 
         Raises `LoginCode` when the login must start again.
         """
-        if not 0 < len(code.encode()) <= CODE_BYTES_MAX:
-            raise LoginCode("auth/getuserinfo", "a code has 1 to 512 bytes")
+        if not (code.isascii() and 0 < len(code) <= CODE_BYTES_MAX):
+            raise LoginCode("auth/getuserinfo", "a code has 1 to 512 bytes, all ASCII")
         call = _Call(path="auth/getuserinfo", query={"code": code}, is_repeatable=False)
         return await self._ask(call, read_identity)
 
@@ -184,22 +184,25 @@ class WeComClient:
             raise type(trouble)(path, reason, code=trouble.code, hint=trouble.hint)
 
     def _note_failure(self, error: BaseException) -> None:
-        if _is_config_fault(error):
-            now_ms = self._machine.now_ms()
-            if self._breaker.trip(error, now_ms):
-                pause_s = (self._breaker.until_ms - now_ms) // 1000
-                _log.error("wecom.config_fault", fault=str(error), pause_s=pause_s)
+        if _opens_breaker(error):
+            self._open_breaker(error)
             return
-        if isinstance(error, LoginCode | Invisible | Permanent):
-            self._note_success()  # WeCom knew our token, so the settings are right
+        if isinstance(error, LoginCode | Invisible | Permanent) and error.code is not None:
+            self._note_success()  # WeCom took our token, so the settings are right
         else:
             self._breaker.let_go()
         if isinstance(error, WeComFault):
-            _log.warning("wecom.call_failed", kind=type(error).__name__, fault=str(error))
+            _log.log(_level_of(error), "wecom.call_failed", **_fields(error))
+
+    def _open_breaker(self, fault: WeComFault) -> None:
+        now_ms = self._machine.now_ms()
+        if self._breaker.trip(fault, now_ms):
+            pause_s = (self._breaker.until_ms - now_ms) // 1000
+            _log.error("wecom.breaker_open", **_fields(fault), pause_s=pause_s)
 
     def _note_success(self) -> None:
         if self._breaker.close():
-            _log.info("wecom.config_mended", corp_id=self._app.corp_id)
+            _log.info("wecom.breaker_closed", agent_id=self._app.agent_id)
 
     async def _with_retries(self, call: _Call) -> bytes:
         for tries_left in range(TRIES_MAX - 1, -1, -1):
@@ -219,7 +222,7 @@ class WeComClient:
         """One try; when the token is found stale, one more with the next."""
         token = await self._token(after=0)
         body = await self._get(call.path, call.query | {"access_token": token.value})
-        if _code_of(call.path, body) in STALE_TOKEN:
+        if _outcome_of(call.path, body).code in STALE_TOKEN:
             _log.info("wecom.token_stale", call=call.path, generation=token.generation)
             token = await self._token(after=token.generation)
             body = await self._get(call.path, call.query | {"access_token": token.value})
@@ -300,26 +303,17 @@ def _judged(path: str, status: int, body: bytes) -> bytes | WeComFault:
     return Permanent(path, f"HTTP {status}")
 
 
-def _code_of(path: str, body: bytes) -> int:
-    outcome = _outcome(body)
-    if outcome is None:
-        raise Busy(path, "HTTP 200 without JSON")
-    return outcome.code
-
-
-def _check(path: str, body: bytes) -> None:
-    outcome = _outcome(body)
-    if outcome is None:
-        raise Busy(path, "HTTP 200 without JSON")
-    if outcome.code != 0:
-        raise fault_of(path, outcome.code, outcome.errmsg)
-
-
-def _outcome(body: bytes) -> Outcome | None:
+def _outcome_of(path: str, body: bytes) -> Outcome:
     try:
         return read_outcome(body)
     except Unreadable:
-        return None
+        raise Busy(path, "HTTP 200 without JSON") from None
+
+
+def _check(path: str, body: bytes) -> None:
+    outcome = _outcome_of(path, body)
+    if outcome.code != 0:
+        raise fault_of(path, outcome.code, outcome.errmsg)
 
 
 def _readable(path: str, body: bytes, read: Callable[[bytes], _T]) -> _T:
@@ -334,11 +328,28 @@ def _may_repeat(call: _Call, busy: Busy) -> bool:
     return call.is_repeatable or isinstance(busy, Unreached) or busy.code == -1
 
 
-def _is_config_fault(error: BaseException) -> TypeGuard[WeComFault]:
+def _opens_breaker(error: BaseException) -> TypeGuard[WeComFault]:
     # A penalty on gettoken is WeCom's last word before a ban: waiting is all that helps there too.
     return isinstance(error, AuthConfig) or (
         isinstance(error, Limited) and error.call == "gettoken"
     )
+
+
+def _level_of(fault: WeComFault) -> int:
+    if isinstance(fault, Permanent):
+        return logging.ERROR  # our bug
+    # A stale login or a stranger is everyday life.
+    return logging.INFO if isinstance(fault, LoginCode | Invisible) else logging.WARNING
+
+
+def _fields(fault: WeComFault) -> dict[str, object]:
+    return {
+        "kind": type(fault).__name__,
+        "call": fault.call,
+        "reason": fault.reason,
+        "code": fault.code,
+        "hint": fault.hint,
+    }
 
 
 def _quiet_httpx() -> None:

@@ -50,7 +50,7 @@ def hint_of(errmsg: str) -> str:
     return redact(found.group(1)) if found else ""
 
 
-class WeComFault(Exception):  # noqa: N818 - a fault, in the words of this house
+class WeComFault(Exception):
     """A call that did not succeed. Catch a subclass: each says who is at fault and what to do.
 
     `code` is WeCom's errcode, or None when no answer of WeCom's was read.

@@ -20,7 +20,7 @@ CODE_BYTES_MAX: Final = 512
 TOKEN_BYTES_MAX: Final = 512
 
 
-class Unreadable(ValueError):  # noqa: N818 - what the body is
+class Unreadable(ValueError):
     """The body is not what the page of that call describes."""
 
 

@@ -56,11 +56,11 @@ _HERE: Final = Path(__file__).parent
 Pause = Callable[[float], Awaitable[None]]
 
 
-class NobodyListens(ConnectionError):  # noqa: N818 - what the caller meets
+class NobodyListens(ConnectionError):
     """A fault: this call finds no server. `network.py` makes of it what httpx would."""
 
 
-class ConnectionCut(ConnectionError):  # noqa: N818 - what the caller meets
+class ConnectionCut(ConnectionError):
     """A fault: the call was accepted, its answer breaks off."""
 
 
@@ -197,7 +197,7 @@ class _Door:
         if not after.isdecimal():
             return _json({"error": "after is a number"}, status=422)
         newer = [call for call in self._world.calls if call.number > int(after)]
-        return _json({"calls": [_logged(call) for call in newer]})
+        return _json({"made": self._world.calls_made, "calls": [_logged(call) for call in newer]})
 
     async def faults(self, _request: Request) -> Response:
         return _json({"kinds": list(FaultKind), "waiting": self._world.faults.waiting()})

@@ -135,7 +135,7 @@ class World:
         self._tokens: dict[str, _Token] = {}
         self._codes: dict[str, _Code] = {}
         self._guesses: dict[str, _Guesses] = {}
-        self._calls_made = 0
+        self.calls_made = 0
         self.app = self.add_app(agent_id=agent_id, secret=secret, trusted_domain=trusted_domain)
         for person in people:
             self.add(person)
@@ -143,7 +143,7 @@ class World:
     def __repr__(self) -> str:
         return (
             f"<World {self.corp_id} people={len(self._people)} apps={sorted(self._apps)} "
-            f"calls={self._calls_made} {self.faults}>"
+            f"calls={self.calls_made} {self.faults}>"
         )
 
     # --- people and apps -------------------------------------------------------------------------
@@ -268,10 +268,10 @@ class World:
 
     def note(self, method: str, ask: Ask, reply: Reply | None, kind: FaultKind | None) -> None:
         """Into the log that the phone page shows. `reply` is None when none was made."""
-        self._calls_made += 1
+        self.calls_made += 1
         self.calls.append(
             Call(
-                number=self._calls_made,
+                number=self.calls_made,
                 at_ms=self._clock(),
                 method=method,
                 path=ask.path,
