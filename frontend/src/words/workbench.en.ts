@@ -21,8 +21,6 @@ export const en: Twin<typeof zh> = {
   "login.empty": "Fill in the login name and the password",
   "login.again":
     "Your login has ended. Please sign in again. Drafts and unsent messages are still here.",
-  "login.showPassword": "Show password",
-  "login.hidePassword": "Hide password",
 
   "bar.label": "My state",
   "bar.load": (load, capacity) => `Load ${load}/${capacity}`,
@@ -60,7 +58,6 @@ export const en: Twin<typeof zh> = {
   "lists.queue": "Queue",
   "lists.all": "All",
   "lists.closed": "Closed",
-  "lists.count": (count) => plural(count, "conversation", "conversations"),
   "lists.updates": (count) => plural(count, "update", "updates"),
   "lists.emptyMine": "No conversations",
   "lists.emptyMineQueue": (count) => `No conversations, ${count} in the queue`,
@@ -80,7 +77,6 @@ export const en: Twin<typeof zh> = {
   "row.turnOther": "Their turn",
   "row.waiting": (wait) => `waiting ${wait}`,
   "row.with": (name) => `With ${name}`,
-  "row.byMe": (text) => `Me: ${text}`,
   "row.byAgent": (text) => `Agent: ${text}`,
 
   "wait.seconds": (value) => `${value} s`,
@@ -105,15 +101,12 @@ export const en: Twin<typeof zh> = {
   "talk.join": "Join",
   "talk.resolve": "Resolve",
   "talk.context": "Details",
-  "talk.busy": "Working…",
   "talk.viewing": (names) => `${names} viewing`,
   "talk.typing": (names) => `${names} typing`,
   "talk.typingNote": (names) => `${names} writing an internal note`,
   "talk.andMore": (names, count) => `${names} and others (${count})`,
   "talk.nameAnd": (names, name) => `${names}, ${name}`,
-  "talk.takenBy": (name) => `${name} has claimed this conversation`,
   "talk.takenLive": (name) => `${name} has just claimed this conversation`,
-  "talk.closedSince": "This conversation is closed",
   "talk.dismiss": "Got it",
 
   "composer.mode": "What you write",
@@ -128,6 +121,7 @@ export const en: Twin<typeof zh> = {
   "composer.joinFirst": "You are not a participant. Join the conversation to reply",
   "composer.closed":
     "The conversation is closed, replies are not possible. Internal notes still are",
+  "composer.own": "You opened this conversation yourself; only internal notes are possible",
   "composer.resolved": "Marked as resolved. A reply does not reopen it",
 
   "resolve.heading": "Mark as resolved",
@@ -138,8 +132,6 @@ export const en: Twin<typeof zh> = {
   "context.label": "Details",
   "context.close": "Close details",
   "context.employee": "Employee",
-  "context.name": "Name",
-  "context.department": "Department",
   "context.conversation": "Conversation",
   "context.no": "Number",
   "context.category": "Category",
@@ -187,8 +179,5 @@ export const en: Twin<typeof zh> = {
   "keys.act.previous-pane": "Previous pane",
   "keys.act.keys": "Show this table",
 
-  "sent.expired": "A message has been waiting to be sent for more than 24 hours",
-  "log.ratingLow": "Low rating",
   "boot.failed": "The workbench could not be loaded",
-  "boot.stopped": "The connection has stopped",
 };

@@ -14,8 +14,6 @@ export const zh = {
   "login.wrong": "登录名或密码不正确",
   "login.empty": "请填写登录名和密码",
   "login.again": "登录已失效，请重新登录。草稿和未发送的消息都还在。",
-  "login.showPassword": "显示密码",
-  "login.hidePassword": "隐藏密码",
 
   "bar.label": "我的状态",
   "bar.load": (load: number, capacity: number) => `接待 ${load}/${capacity}`,
@@ -53,7 +51,6 @@ export const zh = {
   "lists.queue": "排队",
   "lists.all": "全部",
   "lists.closed": "已结束",
-  "lists.count": (count: number) => `${count} 个会话`,
   "lists.updates": (count: number) => `有 ${count} 处更新`,
   "lists.emptyMine": "暂无会话",
   "lists.emptyMineQueue": (count: number) => `暂无会话，排队中 ${count} 人`,
@@ -73,7 +70,6 @@ export const zh = {
   "row.turnOther": "等对方",
   "row.waiting": (wait: string) => `已等待 ${wait}`,
   "row.with": (name: string) => `${name} 接待中`,
-  "row.byMe": (text: string) => `我：${text}`,
   "row.byAgent": (text: string) => `坐席：${text}`,
 
   "wait.seconds": (value: number) => `${value} 秒`,
@@ -98,15 +94,12 @@ export const zh = {
   "talk.join": "加入会话",
   "talk.resolve": "解决",
   "talk.context": "详情",
-  "talk.busy": "正在处理…",
   "talk.viewing": (names: string) => `${names} 正在查看`,
   "talk.typing": (names: string) => `${names} 正在输入`,
   "talk.typingNote": (names: string) => `${names} 正在输入内部备注`,
   "talk.andMore": (names: string, count: number) => `${names} 等 ${count} 人`,
   "talk.nameAnd": (names: string, name: string) => `${names}、${name}`,
-  "talk.takenBy": (name: string) => `${name} 已接待此会话`,
   "talk.takenLive": (name: string) => `此会话刚刚由 ${name} 接待`,
-  "talk.closedSince": "此会话已结束",
   "talk.dismiss": "知道了",
 
   "composer.mode": "输入方式",
@@ -120,6 +113,7 @@ export const zh = {
   "composer.claimFirst": "先接待再回复",
   "composer.joinFirst": "您还不是参与者，加入会话后才能回复",
   "composer.closed": "会话已结束，不能再回复。内部备注仍可添加",
+  "composer.own": "这是您本人发起的咨询，只能添加内部备注",
   "composer.resolved": "已标记为解决，回复不会重新打开会话",
 
   "resolve.heading": "标记为已解决",
@@ -130,8 +124,6 @@ export const zh = {
   "context.label": "详情",
   "context.close": "关闭详情",
   "context.employee": "员工",
-  "context.name": "姓名",
-  "context.department": "部门",
   "context.conversation": "会话",
   "context.no": "编号",
   "context.category": "问题分类",
@@ -179,8 +171,5 @@ export const zh = {
   "keys.act.previous-pane": "上一个面板",
   "keys.act.keys": "显示此表",
 
-  "sent.expired": "有一条超过 24 小时未发送的消息",
-  "log.ratingLow": "低分评价",
   "boot.failed": "工作台加载失败",
-  "boot.stopped": "连接已停止",
 };
