@@ -1,16 +1,15 @@
+/** The desk for a page: snapshots, the streams after them, commands. Behaviour is in the parts it joins. */
+import { openSocket, type Socket, type SocketState, type Watching } from "../socket.ts";
+import { localStore } from "../storage.ts";
+import type { Reader } from "../watches.ts";
 import type { Ephemeral, From, Positions } from "../wire.ts";
-import type { OutboxItem, Reply } from "./commands.ts";
-import type { Entry, FoldInput, Realm } from "./model.ts";
+import { type CommandOptions, Commands, LoginGate, withLogin } from "./commands.ts";
+import { Following } from "./following.ts";
+import { type Request, requestsTo } from "./http.ts";
+import type { DeskEvent, Entry, FoldInput, Realm } from "./model.ts";
+import { Outbox, type OutboxItem, type Reply } from "./outbox.ts";
 
-export interface DeskState {
-  kind: "connecting" | "live" | "reconnecting" | "catching_up" | "offline" | "doubtful" | "stopped";
-  /** Unix ms, this machine's clock. */
-  since: number;
-  /** The close code behind it, where there is one. */
-  code: number | null;
-  /** When the next attempt is made (Unix ms), while waiting for it. */
-  retryAt: number | null;
-}
+export type DeskState = SocketState;
 
 export interface DeskOptions {
   realm: Realm;
@@ -63,13 +62,12 @@ export interface Desk {
   retryNow(): void;
   /** Unix ms by the server's clock. */
   serverNow(): number;
-  /** GET /api/<realm><path>. Throws Refusal or Unreachable. */
+  /** GET /api/<realm><path>. Throws Refusal or Unreachable; waits for a new login where one is needed. */
   get<T>(path: string): Promise<T>;
+  /** As it stands: a 401 is thrown, not answered with a login. */
   post<T>(path: string, body: unknown): Promise<T>;
-  command(
-    name: string,
-    o: { conv?: string; args: object; commandId?: string; durable?: boolean },
-  ): Promise<Reply>;
+  /** `durable`: kept on the device until the server has it. Else a few tries, then it throws. */
+  command(name: string, o: CommandOptions): Promise<Reply>;
   outbox: {
     list(conv: string): OutboxItem[];
     on(cb: () => void): () => void;
@@ -77,6 +75,7 @@ export interface Desk {
     remove(id: string): void;
     confirm(commandId: string): void;
   };
+  /** Snapshot, then everything after it, folded; begins anew by itself after a reset. Throws if the first load fails. */
   follow: Follow;
   /** Each event once, in order. `lost`: reset or unwatched; take a new snapshot and watch from it. */
   watch(
@@ -86,4 +85,190 @@ export interface Desk {
     lost?: (stream: string, why: string) => void,
   ): Watch;
   close(): void;
+}
+
+export function openDesk(options: DeskOptions): Desk {
+  return new PageDesk(options);
+}
+
+class PageDesk implements Desk {
+  readonly outbox: Outbox;
+  private readonly socket: Socket;
+  private readonly request: Request;
+  private readonly gate: LoginGate;
+  private readonly commands: Commands;
+  private readonly followed = new Map<string, number>();
+  private readonly options: DeskOptions;
+  private person: string | null = null;
+  private undo: (() => void)[] = [];
+
+  constructor(options: DeskOptions) {
+    this.options = options;
+    const { realm, client, base } = options;
+    this.gate = new LoginGate(async (why) => {
+      await options.login(why);
+      this.loggedIn(why);
+    });
+    this.request = requestsTo(`${base ?? ""}/api/${realm}`, client);
+    const replied = (reply: Reply) => this.socket.expect(reply.positions ?? {});
+    this.commands = new Commands(this.request, this.gate, replied);
+    this.outbox = new Outbox({
+      realm,
+      store: localStore(),
+      send: (command) => this.commands.send(command),
+      follows: (conv) => this.followed.has(conv),
+      now: Date.now,
+      dice: Math.random,
+      later: (act, ms) => {
+        const timer = setTimeout(act, ms);
+        return () => clearTimeout(timer);
+      },
+    });
+    const login = (why: number | null) => this.gate.enter(why);
+    const marked = (stream: string, read: number) => this.marked(stream, read);
+    this.socket = openSocket({ realm, client, base, login, marked });
+    if (options.person) this.know(options.person);
+    this.listen();
+  }
+
+  onState(cb: (state: DeskState) => void): () => void {
+    return this.socket.onState(cb);
+  }
+
+  retryNow(): void {
+    this.socket.retryNow();
+    this.outbox.kick();
+  }
+
+  serverNow(): number {
+    return this.socket.serverNow();
+  }
+
+  async get<T>(path: string): Promise<T> {
+    const answer: any = await withLogin(this.gate, () => this.request("GET", path));
+    if (typeof answer?.now === "number") this.socket.clock(answer.now);
+    if (typeof answer?.me?.id === "string") this.know(answer.me.id);
+    return answer;
+  }
+
+  async post<T>(path: string, body: unknown): Promise<T> {
+    const answer: any = await this.request("POST", path, { body });
+    if (typeof answer?.me?.id === "string") this.know(answer.me.id);
+    return answer;
+  }
+
+  command(name: string, o: CommandOptions): Promise<Reply> {
+    return this.commands.run(this.outbox, name, o);
+  }
+
+  follow: Follow = async (path, fold, show, lost) => {
+    const following = new Following(
+      { ...this.ports(), path },
+      { fold, show, lost: lost ?? (() => undefined) },
+    );
+    await following.reload();
+    return following;
+  };
+
+  watch(
+    positions: Record<string, From>,
+    apply: (entry: Entry) => void,
+    signs?: (signs: Ephemeral[], stream: string) => void,
+    lost?: (stream: string, why: string) => void,
+  ): Watch {
+    const reader: Reader = {
+      apply: (stream, position, event) => {
+        apply({ stream, position, event: event as DeskEvent });
+        this.saw(stream, position, event as DeskEvent);
+      },
+      signs: signs && ((stream, all) => signs(all, stream)),
+      lost: (stream, why) => lost?.(stream, why),
+    };
+    const watching: Watching = this.socket.watch(positions, reader);
+    return { add: watching.add, end: watching.end };
+  }
+
+  close(): void {
+    for (const undo of this.undo) undo();
+    this.outbox.close();
+    this.socket.close();
+  }
+
+  // --- between the parts --------------------------------------------------------------------------------
+
+  private ports() {
+    return {
+      socket: this.socket,
+      get: <T>(path: string) => this.get<T>(path),
+      saw: (stream: string, position: number, event: DeskEvent) =>
+        this.saw(stream, position, event),
+      loaded: (positions: Positions) => {
+        for (const stream of Object.keys(positions)) {
+          const place = positions[stream];
+          if (place) this.outbox.seen(stream, place);
+        }
+      },
+      screen: (conv: string, on: boolean) => this.screen(conv, on),
+    };
+  }
+
+  private saw(stream: string, position: number, event: DeskEvent): void {
+    const by = event.by;
+    const mine = by !== null && by.realm === this.options.realm && by.id === this.person;
+    const id = event.data?.command_id;
+    if (mine && typeof id === "string" && stream.startsWith("conv:")) this.outbox.confirm(id);
+    const epoch = this.socket.epoch(stream);
+    if (epoch) this.outbox.seen(stream, [epoch, position]);
+  }
+
+  private screen(conv: string, on: boolean): void {
+    const count = (this.followed.get(conv) ?? 0) + (on ? 1 : -1);
+    if (count > 0) {
+      this.followed.set(conv, count);
+      return;
+    }
+    this.followed.delete(conv);
+    this.outbox.left(conv);
+  }
+
+  private know(person: string): void {
+    this.person = person;
+    this.outbox.open(person);
+  }
+
+  /** The lists and the open conversation hear of my own mark from here. */
+  private marked(stream: string, read: number): void {
+    const { realm } = this.options;
+    const conv = stream.slice("conv:".length);
+    const own = { conv, read, delivered: read };
+    for (const personal of this.socket.streams(`${realm}:`))
+      this.socket.echo({ stream: personal, type: "marks", key: `marks:${conv}`, data: own });
+    const person = this.person;
+    if (person === null) return;
+    const data = { person, realm, read, delivered: read, at: this.serverNow() };
+    this.socket.echo({ stream, type: "marks", key: `marks:${realm}:${person}`, data });
+  }
+
+  private loggedIn(why: number | null): void {
+    const { kind, code } = this.socket.state();
+    if (why !== null && kind === "stopped" && code === 4500) this.socket.retryNow();
+    this.outbox.kick();
+  }
+
+  private listen(): void {
+    let before = "";
+    const off = this.socket.onState(({ kind }) => {
+      if (kind === before) return;
+      if (kind === "stopped" || before === "stopped") this.outbox.pause(kind === "stopped");
+      else if (kind === "live" || kind === "catching_up") this.outbox.kick();
+      before = kind;
+    });
+    this.undo.push(off);
+    if (typeof window === "undefined" || typeof window.addEventListener !== "function") return;
+    const heard = (event: StorageEvent) => {
+      if (event.key) this.outbox.storeChanged(event.key, event.newValue);
+    };
+    window.addEventListener("storage", heard);
+    this.undo.push(() => window.removeEventListener("storage", heard));
+  }
 }
