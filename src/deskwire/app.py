@@ -1,0 +1,230 @@
+"""The one place that builds and joins; it owns start-up, drain and shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
+from starlette.types import ASGIApp
+
+from deskwire import telemetry
+from deskwire.desk.people import PersonId, Principal, Realm
+from deskwire.desk.refusals import Refusal
+from deskwire.flows.ephemeral import Signs
+from deskwire.flows.execute import Execute
+from deskwire.flows.login import Logins, WeComApp
+from deskwire.flows.marks import Marks
+from deskwire.flows.watch import DeskGate
+from deskwire.realtime.frames import Ephemeral
+from deskwire.realtime.gate import ConnectionId, LoginId
+from deskwire.realtime.manager import ConnectionManager, Policy
+from deskwire.storage.engine import Store, StoreUnavailable
+from deskwire.storage.log import SqlLog
+from deskwire.storage.views import Views
+from deskwire.web.agent import agent_router
+from deskwire.web.auth import Cookies, identity_in
+from deskwire.web.commands import commands_router
+from deskwire.web.errors import handle_all
+from deskwire.web.health import health_router
+from deskwire.web.login import agent_login_router, me_router, signin_router
+from deskwire.web.pages import STATIC, add_pages
+from deskwire.web.reads import reads_router
+from deskwire.web.schemas import CommandBody, parse_command
+from deskwire.web.security import Door, Origins
+from deskwire.web.socket import Socket
+from deskwire.wecom.client import WeComClient
+from deskwire.wecom.token import MemoryTokens
+
+_log = telemetry.logger("app")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeComSettings:
+    """The app at WeCom: who we are there, and the addresses of its two faces."""
+
+    corp_id: str
+    agent_id: int
+    secret: str = field(repr=False)
+    api_url: str
+    open_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What a desk is built from.
+
+    `origins` are those of our own pages, the canonical one first. `mounts` are further applications
+    by path, as the demo's simulator, whose phone shows our pages in a frame.
+    """
+
+    database_url: str
+    origins: tuple[str, ...]
+    wecom: WeComSettings
+    framed_by_self: bool = False
+    static: Path = STATIC
+    mounts: Mapping[str, ASGIApp] = field(default_factory=dict)
+
+
+class Desk:
+    """A desk, built and joined; `asgi` is what a server runs. The schema must be up to date."""
+
+    def __init__(
+        self, configuration: Configuration, *, now: Callable[[], int] | None = None
+    ) -> None:
+        self.configuration = configuration
+        self.now = now or now_ms
+        self.store = Store(configuration.database_url)
+        self.manager: ConnectionManager
+        wecom = configuration.wecom
+        self._wecom = WeComClient(
+            api_url=wecom.api_url,
+            corp_id=wecom.corp_id,
+            agent_id=wecom.agent_id,
+            secret=wecom.secret,
+            tokens=MemoryTokens(),
+        )
+        self._join()
+        self.asgi = self._routes()
+
+    def _tell(self, sign: Ephemeral, origin: ConnectionId | None = None) -> None:
+        self.manager.sign(sign, except_for=origin)
+
+    def _join(self) -> None:
+        """Rooms meet here: each gets what it needs as a function of another."""
+        store = self.store
+        self._marks = Marks(store, sign=self._tell, now=self.now)
+        signs = Signs(store, sign=self._tell)
+        gate = DeskGate(
+            store, signs=self._marks.signs, reported=(self._marks.reported, signs.reported)
+        )
+        self.manager = ConnectionManager(policy=Policy.MANY, log=SqlLog(store), gate=gate)
+        self.execute = Execute(store, ring=self.manager.ring, now=self.now, new_id=new_id)
+        wecom, configuration = self.configuration.wecom, self.configuration
+        self.logins = Logins(
+            store,
+            wecom=WeComApp(
+                corp_id=wecom.corp_id,
+                agent_id=wecom.agent_id,
+                client=self._wecom,
+                open_url=wecom.open_url,
+                public_url=configuration.origins[0],
+            ),
+            now=self.now,
+            new_id=new_id,
+            end_login=lambda login: self.manager.end_login(LoginId(login)),
+        )
+
+    async def act(
+        self, realm: str, person: str, name: str, *, conv: str | None = None, **args: Any
+    ) -> Mapping[str, Any]:
+        """Carry out a command by its wire name, as a person would over HTTP; for console commands.
+
+        Returns the result. Raises ValueError with the refusal's code if it is refused.
+        """
+        who = Principal(Realm(realm), PersonId(person))
+        command = parse_command(CommandBody(name=name, conv=conv, args=args), who.realm)
+        if not isinstance(command, Refusal):
+            answer = await self.execute.run(who, new_id(), command)
+            if not isinstance(answer, Refusal):
+                return answer.result
+            command = answer
+        raise ValueError(f"{name}: {command.code} {dict(command.detail)}")
+
+    def _routes(self) -> ASGIApp:
+        origins = Origins(
+            allowed=self.configuration.origins, framed_by_self=self.configuration.framed_by_self
+        )
+        api = self._api(origins)
+        mounts: list[BaseRoute] = [
+            Mount(path, app=app) for path, app in self.configuration.mounts.items()
+        ]
+        sockets: list[BaseRoute] = [
+            WebSocketRoute(f"/ws/{realm.value}", self._socket(realm, origins)) for realm in Realm
+        ]
+        return Starlette(
+            routes=[*mounts, *sockets, Mount("/", app=Door(api, origins))],
+            lifespan=self._lifespan,
+        )
+
+    def _api(self, origins: Origins) -> FastAPI:
+        api = FastAPI(
+            title="deskwire", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
+        )
+        reads, cookies = Views(self.store), Cookies(is_https=origins.is_https)
+        for realm in Realm:
+            identity = identity_in(realm, self.logins, cookies)
+            api.include_router(commands_router(realm, identity, self.execute))
+            api.include_router(reads_router(realm, identity, reads))
+            api.include_router(me_router(realm, identity, self.logins, reads, cookies))
+        agent = identity_in(Realm.AGENT, self.logins, cookies)
+        api.include_router(agent_login_router(agent, self.logins, reads, cookies))
+        api.include_router(agent_router(agent, reads))
+        api.include_router(signin_router(self.logins, cookies, origins))
+        api.include_router(health_router(self._is_ready))
+        add_pages(api, origins, self.configuration.static)
+        handle_all(api, StoreUnavailable)
+        return api
+
+    def _socket(self, realm: Realm, origins: Origins) -> Socket:
+        return Socket(
+            realm,
+            manager=self.manager,
+            logins=self.logins,
+            cookies=Cookies(is_https=origins.is_https),
+            origins=origins,
+            unavailable=StoreUnavailable,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        """Start in order of need, stop in reverse.
+
+        The last acks are stored before the store closes.
+        """
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.store.close)
+            stack.callback(self.logins.close)
+            await stack.enter_async_context(self._wecom)
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            storing = tasks.create_task(self._marks.run())
+            await self.manager.start()
+            _log.info("started", url=self.configuration.origins[0])
+            try:
+                yield
+            finally:
+                await self.manager.stop()
+                storing.cancel()
+                await self._marks.flush()
+                _log.info("stopped")
+
+    async def _is_ready(self) -> bool:
+        if not self.manager.accepting:
+            return False
+        try:
+            await SqlLog(self.store).heads(["desk"])
+        except StoreUnavailable:
+            return False
+        return True
+
+
+def now_ms() -> int:
+    """The wall clock, Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562 §5.7): sorts by time, and cannot be guessed."""
+    value = (now_ms() << 80) | secrets.randbits(80)
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

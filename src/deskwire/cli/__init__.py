@@ -1,0 +1,29 @@
+"""The console: one file, one console command."""
+
+from __future__ import annotations
+
+import typer
+
+from deskwire.cli.demo import demo
+
+HELP = "IT service desk for WeCom (企业微信), and the real-time connection manager at its heart."
+
+app = typer.Typer(
+    name="deskwire",
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+
+
+@app.callback(help=HELP)
+def console() -> None:
+    """Keeps `demo` a command of its own while it is the only one."""
+
+
+def main() -> None:
+    """Run the console; the exit status is 0 for success, 1 for a failure, 2 for a wrong call."""
+    app()

@@ -1,0 +1,242 @@
+"""`deskwire demo`: SQLite, a simulated WeCom, seeded people; prints the addresses.
+
+Listens on 127.0.0.1 only, for the simulator lets whoever reaches it choose who to be. A second
+start finds everything as it was left: the database, the people and their passwords lie in the data
+folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+import uvicorn
+
+from deskwire import telemetry
+from deskwire.app import Configuration, Desk, WeComSettings, now_ms
+from deskwire.cli.demo_office import AGENTS, DemoPerson, seed_history, seed_office
+from deskwire.settings import Settings, SettingsFault
+from deskwire.storage import migrate
+from deskwire.storage.engine import StoreInUse
+from deskwire.wecom.simulator.asgi import simulator_app
+from deskwire.wecom.simulator.world import DEMO_PEOPLE, World
+
+HOST = "127.0.0.1"
+PORTS_TRIED = 50
+CORP_ID = "wwdemo00000000000"
+AGENT_ID = 1000002
+DRAIN_S = 2.0
+
+
+def demo(
+    port: int | None = typer.Option(
+        None, min=1, max=65535, help="Port on 127.0.0.1; if taken, the next free one.  [8000]"
+    ),
+    data_dir: Path | None = typer.Option(
+        None, help="Folder for the database and the demo accounts.  [./deskwire-data]"
+    ),
+) -> None:
+    """Run the desk with a simulated WeCom, on this machine only."""
+    settings = _settings()
+    if settings.names_a_real_wecom:
+        _fail(
+            "The demo simulates WeCom and does not start while a DESKWIRE_WECOM_… setting is given."
+        )
+    telemetry.configure(as_json=settings.log_json)
+    folder = (data_dir or settings.data_dir).absolute()
+    listening = _listen(port or settings.port)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        asyncio.run(_run(folder, listening))
+    except StoreInUse as fault:
+        _fail(f"{fault}. Stop it, or give this one a folder of its own: --data-dir.")
+    except PermissionError as fault:
+        _fail(f"Cannot write to {fault.filename}: choose another folder with --data-dir.")
+    except KeyboardInterrupt:
+        typer.echo("Stopped.")
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.read()
+    except SettingsFault as fault:
+        _fail(str(fault))
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    sys.exit(1)
+
+
+def _listen(wanted: int) -> socket.socket:
+    """A listening socket on the wanted port or the next free one; says so when it is another."""
+    for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
+        listening = _bound(port)
+        if listening is not None:
+            if port != wanted:
+                typer.echo(f"Port {wanted} is taken; using {port}.")
+            return listening
+    _fail(f"No free port from {wanted} on. Name another with DESKWIRE_PORT or --port.")
+
+
+def _bound(port: int) -> socket.socket | None:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Inherited by every connection: without them the kernel hides some 4 MB per dead peer.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 * 1024)
+    for name, value in (("TCP_NOTSENT_LOWAT", 16 * 1024), ("TCP_USER_TIMEOUT", 20_000)):
+        if hasattr(socket, name):
+            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    try:
+        listening.bind((HOST, port))
+        listening.listen(2048)
+    except OSError as fault:
+        listening.close()
+        if fault.errno in (errno.EADDRINUSE, errno.EACCES):
+            return None
+        raise
+    return listening
+
+
+async def _run(folder: Path, listening: socket.socket) -> None:
+    configuration = _configuration(folder, listening.getsockname()[1])
+    desk = Desk(configuration)
+    desk.store.hold()
+    await asyncio.to_thread(migrate.upgrade, configuration.database_url)
+    accounts = await _accounts(folder, desk, configuration)
+    _announce(folder, configuration.origins[0], accounts)
+    await _Server(desk, listening).serve(sockets=[listening])
+
+
+def _configuration(folder: Path, port: int) -> Configuration:
+    url = f"http://{HOST}:{port}"
+    secret = secrets.token_urlsafe(32)
+    world = World(
+        clock=now_ms,
+        seed=secrets.randbits(32),
+        corp_id=CORP_ID,
+        agent_id=AGENT_ID,
+        secret=secret,
+        trusted_domain=f"{HOST}:{port}",
+    )
+    wecom_url = f"{url}/_wecom"
+    return Configuration(
+        database_url=f"sqlite+aiosqlite:///{folder / 'desk.db'}",
+        origins=(url, f"http://localhost:{port}"),
+        framed_by_self=True,
+        wecom=WeComSettings(
+            corp_id=CORP_ID,
+            agent_id=AGENT_ID,
+            secret=secret,
+            api_url=wecom_url,
+            open_url=wecom_url,
+        ),
+        mounts={"/_wecom": simulator_app(world, public_url=url)},
+    )
+
+
+async def _accounts(folder: Path, desk: Desk, configuration: Configuration) -> list[dict[str, str]]:
+    """The demo agents with their passwords: made at the first start, read at every later one."""
+    path = folder / "demo.json"
+    with contextlib.suppress(FileNotFoundError):
+        accounts: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))["agents"]
+        return accounts
+    passwords = {agent.login_name: secrets.token_urlsafe(9) for agent in AGENTS}
+    hashes = {
+        name: await asyncio.to_thread(desk.logins.hash, password)
+        for name, password in passwords.items()
+    }
+    everybody = [
+        DemoPerson(userid=found.userid, name=found.name, department=found.department)
+        for found in DEMO_PEOPLE
+    ]
+    await seed_office(desk.store, everybody, hashes)
+    await seed_history(configuration, everybody)
+    return [
+        {
+            "login_name": agent.login_name,
+            "password": passwords[agent.login_name],
+            "name": agent.name,
+        }
+        for agent in AGENTS
+    ]
+
+
+def _announce(folder: Path, url: str, accounts: list[dict[str, str]]) -> None:
+    facts = {"url": url, "workbench": f"{url}/workbench", "phone": f"{url}/_wecom/"}
+    _write_private(folder / "demo.json", json.dumps({**facts, "agents": accounts}, indent=2))
+    lines = [
+        "",
+        f"  Workbench (agents)          {facts['workbench']}",
+        f"  Phone (employees, 演示)     {facts['phone']}",
+        "",
+        *(
+            f"  {found['login_name']:<10} {found['password']:<14} {found['name']}"
+            for found in accounts
+        ),
+        "",
+        f"  Data: {folder}    Stop: Ctrl-C",
+        "",
+    ]
+    typer.echo("\n".join(lines))
+    sys.stdout.flush()
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace the file in one step; only its owner may read it, for it holds passwords."""
+    new = path.with_name(path.name + ".new")
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    new.replace(path)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but the first signal drains before anything is closed.
+
+    A second one does not wait.
+    """
+
+    def __init__(self, desk: Desk, listening: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                desk.asgi,
+                host=HOST,
+                port=listening.getsockname()[1],
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                ws="websockets-sansio",
+                ws_max_size=64 * 1024,
+                ws_per_message_deflate=False,
+                ws_ping_interval=30,
+                ws_ping_timeout=30,
+                timeout_graceful_shutdown=10,
+            )
+        )
+        self._desk = desk
+        self._draining: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        if self._draining is not None or not self.started:
+            super().handle_exit(sig, frame)
+            return
+        loop = asyncio.get_running_loop()
+        self._draining = loop.create_task(self._drain(sig, frame))
+
+    async def _drain(self, sig: int, frame: Any) -> None:
+        try:
+            await self._desk.manager.drain(window_s=DRAIN_S)
+        finally:
+            super().handle_exit(sig, frame)

@@ -1,0 +1,53 @@
+"""Delivered and read: marks of a person on a stream. They only rise, and reading lifts delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from deskwire.desk.people import Realm
+
+STAFF = "staff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What one person's devices have confirmed of one stream: 0 ≤ read ≤ delivered ≤ head."""
+
+    realm: Realm
+    person: str
+    delivered: int = 0
+    read: int = 0
+    at: int = 0
+
+
+def raised(mark: Mark, *, delivered: int, read: int, head: int, now: int) -> Mark | None:
+    """The mark after a report, or none if nothing rose.
+
+    A report beyond the head counts up to the head.
+    """
+    new_read = max(mark.read, min(read, head))
+    new_delivered = max(mark.delivered, min(delivered, head), new_read)
+    if (new_delivered, new_read) == (mark.delivered, mark.read):
+        return None
+    return Mark(
+        realm=mark.realm, person=mark.person, delivered=new_delivered, read=new_read, at=now
+    )
+
+
+def as_employees_see(marks: Iterable[Mark]) -> list[Mark]:
+    """Employees see the agents as one reader, "staff": the maximum over agent participants."""
+    everyone = list(marks)
+    agents = [mark for mark in everyone if mark.realm is Realm.AGENT]
+    employees = [mark for mark in everyone if mark.realm is Realm.EMPLOYEE]
+    return [*employees, *([_together(agents)] if agents else [])]
+
+
+def _together(agents: list[Mark]) -> Mark:
+    return Mark(
+        realm=Realm.AGENT,
+        person=STAFF,
+        delivered=max(mark.delivered for mark in agents),
+        read=max(mark.read for mark in agents),
+        at=max(mark.at for mark in agents),
+    )

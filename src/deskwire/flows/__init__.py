@@ -1,0 +1,1 @@
+"""The paths: where rooms meet. One file, one path; none imports another but `execute`."""

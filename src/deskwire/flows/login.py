@@ -1,0 +1,275 @@
+"""WeCom code or password → a login in one realm; and back: which login a secret stands for.
+
+A login is an opaque secret in a cookie, stored as its hash. Invariant: the realm of a login is
+decided by the road by which it was made; no value that a browser sends can change it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import argon2
+
+from deskwire import telemetry
+from deskwire.desk.people import PersonId, Principal, Realm
+from deskwire.desk.refusals import Code, Refusal
+from deskwire.storage import logins, people
+from deskwire.storage.engine import Store
+from deskwire.storage.logins import LoginRecord
+from deskwire.storage.people import PersonRecord
+from deskwire.wecom.client import WeComClient
+from deskwire.wecom.errors import Invisible, LoginCode, WeComFault
+from deskwire.wecom.messages import Member, MemberStatus
+from deskwire.wecom.oauth import LoginStart, authorize_url
+
+HOUR_MS = 3600 * 1000
+LOGIN_MS_MAX = 12 * HOUR_MS
+IDLE_MS = {Realm.AGENT: HOUR_MS // 2, Realm.EMPLOYEE: LOGIN_MS_MAX}
+EXTEND_STEP_MS = 60_000
+SIGNIN_MS = 10 * 60 * 1000
+HASHING_MAX = 16  # waiting and running; each takes 19 MiB, so memory must not be the attack
+PASSWORD_CHARS_MAX = 256
+
+_log = telemetry.logger("flows")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a request speaks for, and until when (Unix ms)."""
+
+    principal: Principal
+    login_id: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """A new login. The secret leaves in a cookie and is kept nowhere here."""
+
+    secret: str
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigninStarted:
+    """Where to send the browser, and what its pre-login cookie must hold."""
+
+    url: str
+    cookie: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigninDone:
+    """A sign-in that came back from WeCom well, and where the person wanted to go."""
+
+    signed_in: SignedIn
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigninFailed:
+    """Why a sign-in at WeCom did not become a login: a word the page has a sentence for."""
+
+    why: str  # expired, code, scope, unreachable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeComApp:
+    """The app behind the sign-in, and the two addresses that a browser meets."""
+
+    corp_id: str
+    agent_id: int
+    client: WeComClient
+    open_url: str
+    public_url: str
+
+
+class Logins:
+    """Makes, finds, extends and ends logins. Passwords are hashed on two threads of its own."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        wecom: WeComApp,
+        now: Callable[[], int],
+        new_id: Callable[[], str],
+        end_login: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._wecom = wecom
+        self._now = now
+        self._new_id = new_id
+        self._end_login = end_login
+        self._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+        self._places = HASHING_MAX
+        # Checked when there is no such agent, so that both answers take the same time.
+        self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def hash(self, password: str) -> str:
+        """The form in which a password is stored. Blocks for some 30 ms: not for the event loop."""
+        return self._hasher.hash(password)
+
+    async def by_password(self, login_name: str, password: str) -> SignedIn | Refusal:
+        """An agent's login. A wrong name and a wrong password cannot be told apart."""
+        if len(password) > PASSWORD_CHARS_MAX:
+            return Refusal(Code.LOGIN_REQUIRED)
+        async with self._store.reading() as conn:
+            found = await people.credentials(conn, login_name)
+        stored = found[1] if found and found[1] else self._nobody
+        if self._places == 0:
+            return Refusal(Code.TRY_LATER, {"retry_after_s": 1})
+        self._places -= 1
+        try:
+            loop = asyncio.get_running_loop()
+            is_right = await loop.run_in_executor(self._threads, self._verify, stored, password)
+        finally:
+            self._places += 1
+        if not is_right or found is None:
+            return Refusal(Code.LOGIN_REQUIRED)
+        return await self._sign_in(Principal(Realm.AGENT, found[0]))
+
+    def _verify(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except argon2.exceptions.VerificationError:
+            return False
+
+    async def start(self, realm: Realm, target: str) -> SigninStarted:
+        """Begin a sign-in at WeCom; `target` is a local path, checked by the caller."""
+        state, cookie, now = secrets.token_hex(16), secrets.token_urlsafe(32), self._now()
+        async with self._store.writing() as conn:
+            await logins.start_signin(
+                conn,
+                state_hash=_hashed(state),
+                cookie_hash=_hashed(cookie),
+                realm=realm,
+                target=target,
+                now=now,
+                expires=now + SIGNIN_MS,
+            )
+        app = self._wecom
+        back = f"{app.public_url}/login/{realm.value}/return"
+        start = LoginStart(
+            corp_id=app.corp_id, agent_id=app.agent_id, redirect_uri=back, state=state
+        )
+        return SigninStarted(url=authorize_url(start, open_url=app.open_url), cookie=cookie)
+
+    async def finish(
+        self, realm: Realm, *, code: str, state: str, cookie: str
+    ) -> SigninDone | SigninFailed:
+        """End a sign-in: the state must be this browser's and unspent, the code WeCom's."""
+        async with self._store.writing() as conn:
+            target = await logins.spend_signin(
+                conn,
+                state_hash=_hashed(state),
+                cookie_hash=_hashed(cookie),
+                realm=realm,
+                now=self._now(),
+            )
+        if target is None:
+            return SigninFailed(why="expired")
+        person = await self._identify(code)
+        if isinstance(person, SigninFailed):
+            return person
+        signed_in = await self._sign_in(Principal(realm, person))
+        if isinstance(signed_in, Refusal):
+            return SigninFailed(why="scope")
+        return SigninDone(signed_in=signed_in, target=target)
+
+    async def _identify(self, code: str) -> PersonId | SigninFailed:
+        """The person behind a code. Being a member is not being entitled: the app must see them."""
+        try:
+            member = await self._wecom.client.identify(code)
+            if not isinstance(member, Member):
+                return SigninFailed(why="scope")
+            record = await self._wecom.client.member(member.userid)
+        except LoginCode:
+            return SigninFailed(why="code")
+        except Invisible:
+            return SigninFailed(why="scope")
+        except WeComFault as fault:
+            _log.warning("signin_failed", fault=str(fault))
+            return SigninFailed(why="unreachable")
+        if record.status is not MemberStatus.ACTIVE:
+            return SigninFailed(why="scope")
+        return await self._remember(record.userid, record.name, record.department)
+
+    async def _remember(self, userid: str, name: str, department: str) -> PersonId:
+        async with self._store.writing() as conn:
+            known = await people.by_wecom(conn, userid)
+            person = PersonRecord(
+                id=known.id if known else self._new_id(),
+                name=name,
+                wecom_userid=userid,
+                department=department,
+                avatar=known.avatar if known else None,
+                language=known.language if known else None,
+                disabled_at=known.disabled_at if known else None,
+            )
+            await people.save_person(conn, person)
+        return PersonId(person.id)
+
+    async def _sign_in(self, who: Principal) -> SignedIn | Refusal:
+        secret, now = secrets.token_urlsafe(32), self._now()
+        record = LoginRecord(
+            id=self._new_id(), principal=who, created=now, expires=now + IDLE_MS[who.realm]
+        )
+        async with self._store.writing() as conn:
+            if await people.actor(conn, who) is None:
+                return Refusal(Code.LOGIN_REQUIRED)
+            await logins.create(conn, _hashed(secret), record)
+        return SignedIn(secret=secret, identity=_identity(record))
+
+    async def identify(self, realm: Realm, secret: str | None) -> Identity | Refusal:
+        """Whom a cookie of this realm speaks for. Being used keeps an agent's login alive."""
+        if not secret:
+            return Refusal(Code.LOGIN_REQUIRED)
+        async with self._store.reading() as conn:
+            record = await logins.by_secret(conn, _hashed(secret))
+        if record is None or not self._is_good(record, realm):
+            return Refusal(Code.LOGIN_REQUIRED)
+        return await self.extend(record)
+
+    async def extend(self, record: LoginRecord) -> Identity:
+        """Move the end of a login that is in use, by steps that are worth a write."""
+        now = self._now()
+        latest = record.created + LOGIN_MS_MAX
+        expires = min(now + IDLE_MS[record.principal.realm], latest)
+        if expires - record.expires < EXTEND_STEP_MS:
+            return _identity(record)
+        async with self._store.writing() as conn:
+            await logins.extend(conn, record.id, now=now, expires=expires)
+        return Identity(principal=record.principal, login_id=record.id, until=expires)
+
+    async def end(self, identity: Identity) -> None:
+        """Log out: its sockets close, here at once and elsewhere when they look again."""
+        async with self._store.writing() as conn:
+            await logins.revoke(conn, identity.login_id, "logged_out", self._now())
+        await self._end_login(identity.login_id)
+
+    def _is_good(self, record: LoginRecord, realm: Realm) -> bool:
+        return (
+            record.principal.realm is realm
+            and record.revoked is None
+            and not record.is_disabled
+            and record.expires > self._now()
+        )
+
+
+def _identity(record: LoginRecord) -> Identity:
+    return Identity(principal=record.principal, login_id=record.id, until=record.expires)
+
+
+def _hashed(secret: str) -> bytes:
+    """256 random bits need no slow hash."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,347 @@
+"""Conversations: load what the rules decide on, save what they decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Row
+
+from deskwire.desk import events as ev
+from deskwire.desk.access import Participant, Sight
+from deskwire.desk.conversation import Conversation, Decision, Opening, Status
+from deskwire.desk.office import Category
+from deskwire.desk.people import PersonId, PersonRef, Principal, Realm, Requester
+from deskwire.storage import log, office, people
+from deskwire.storage.engine import Transaction
+from deskwire.storage.tables import (
+    conversation,
+    day_number,
+    message,
+    participant,
+    person,
+    rating,
+)
+
+
+class CapacityExceeded(Exception):
+    """An agent's load would have risen over their capacity; the transaction must be rolled back."""
+
+
+async def load(conn: Transaction, conv_id: str) -> Conversation | None:
+    """The conversation, locked until the transaction ends where the database locks rows."""
+    row = (
+        await conn.execute(
+            select(conversation).where(conversation.c.conv_id == conv_id).with_for_update()
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return (await _states(conn, [row]))[0]
+
+
+async def load_many(conn: Transaction, conv_ids: Sequence[str]) -> list[Conversation]:
+    """Several, in the order asked for; unknown ids are left out. For reads: nothing is locked."""
+    rows = await conn.execute(select(conversation).where(conversation.c.conv_id.in_(conv_ids)))
+    states = {state.conv_id: state for state in await _states(conn, rows.all())}
+    return [states[conv_id] for conv_id in conv_ids if conv_id in states]
+
+
+async def sights(conn: Transaction, conv_ids: Collection[str]) -> dict[str, Sight]:
+    """What decides who sees these conversations."""
+    rows = (
+        await conn.execute(select(conversation).where(conversation.c.conv_id.in_(conv_ids)))
+    ).all()
+    members = await _participants(conn, [row.conv_id for row in rows])
+    return {
+        row.conv_id: Sight(
+            requester=PersonId(row.requester_id),
+            group_id=row.group_id,
+            assignee=_person_id(row.assignee_id),
+            last_agent=_person_id(row.last_agent_id),
+            participants=members.get(row.conv_id, ()),
+        )
+        for row in rows
+    }
+
+
+async def opening(
+    conn: Transaction,
+    *,
+    requester: PersonId,
+    category_id: str,
+    previous_id: str | None,
+    conv_id: str,
+    day: str,
+) -> Opening:
+    """The facts behind an opening. Takes the next number of the day; an abort gives it back."""
+    found = next((c for c in await office.categories(conn) if c.id == category_id), None)
+    group_id = found.group.id if found else ""
+    of_group = (conversation.c.group_id == group_id, conversation.c.status != Status.CLOSED.value)
+    unclosed = await conn.scalar(
+        select(conversation.c.conv_id).where(conversation.c.requester_id == requester, *of_group)
+    )
+    queued = await conn.scalar(
+        select(func.count())
+        .select_from(conversation)
+        .where(conversation.c.group_id == group_id, conversation.c.status == Status.QUEUED.value)
+    )
+    return Opening(
+        conv_id=conv_id,
+        no=f"IT-{day}-{await _next_number(conn, day):04d}",
+        category=found,
+        unclosed=unclosed,
+        queued=int(queued or 0),
+        previous_is_own=await _is_own(conn, requester, previous_id),
+    )
+
+
+async def _is_own(conn: Transaction, requester: PersonId, previous_id: str | None) -> bool:
+    if previous_id is None:
+        return True
+    owner = await conn.scalar(
+        select(conversation.c.requester_id).where(conversation.c.conv_id == previous_id)
+    )
+    return bool(owner == requester)
+
+
+async def _next_number(conn: Transaction, day: str) -> int:
+    raised = (
+        update(day_number)
+        .where(day_number.c.day == day)
+        .values(n=day_number.c.n + 1)
+        .returning(day_number.c.n)
+    )
+    n = (await conn.execute(raised)).scalar_one_or_none()
+    if n is None:
+        await conn.execute(insert(day_number).values(day=day, n=1))
+        return 1
+    return int(n)
+
+
+async def save(conn: Transaction, decision: Decision) -> dict[ev.Stream, log.Head]:
+    """Write the state, then the events. Returns the new heads. Raises CapacityExceeded.
+
+    Streams are locked by the last statements, so what else a transaction writes comes before this
+    call.
+    """
+    state = decision.state
+    for agent_id, by in sorted(decision.loads.items()):
+        if not await people.change_load(conn, agent_id, by):
+            raise CapacityExceeded(agent_id)
+    await _save_row(conn, state)
+    await _save_newcomers(conn, state)
+    heads, placed = await log.append(conn, decision.events)
+    for event, where in zip(decision.events, placed, strict=True):
+        await _save_data(conn, event, where)
+    at = heads.get(ev.conv_stream(state.conv_id))
+    assert at is None or at.position == state.head, "a position was taken outside the row's lock"
+    return heads
+
+
+async def _save_row(conn: Transaction, state: Conversation) -> None:
+    values = {
+        "category_id": state.category.id,
+        "group_id": state.category.group.id,
+        "status": state.status.value,
+        "assignee_id": state.assignee.id if state.assignee else None,
+        "last_agent_id": state.last_agent,
+        "turn": state.turn.value,
+        "version": state.version,
+        "waiting_since": state.waiting_since,
+        "first_answered_at": state.first_answered_at,
+        "resolution_no": state.resolution_no,
+        "closed_at": state.closed_at,
+        "closed_how": state.closed_how,
+        "rated": state.rated,
+        "last_msg_id": state.last_message.msg_id if state.last_message else None,
+    }
+    changed = await conn.execute(
+        update(conversation).where(conversation.c.conv_id == state.conv_id).values(**values)
+    )
+    if not changed.rowcount:
+        await conn.execute(
+            insert(conversation).values(
+                conv_id=state.conv_id,
+                no=state.no,
+                requester_id=state.requester.id,
+                opened_at=state.opened_at,
+                previous_id=state.previous_id,
+                **values,
+            )
+        )
+
+
+async def _save_newcomers(conn: Transaction, state: Conversation) -> None:
+    stored = (await _participants(conn, [state.conv_id])).get(state.conv_id, ())
+    known = {member.principal for member in stored}
+    for member in state.participants:
+        if member.principal in known:
+            continue
+        await conn.execute(
+            insert(participant).values(
+                conv_id=state.conv_id,
+                realm=member.principal.realm.value,
+                person_id=member.principal.person,
+                role=member.role,
+                visible_from=member.visible_from,
+                left_at=member.left_at,
+            )
+        )
+
+
+async def _save_data(conn: Transaction, event: ev.Event, where: Mapping[ev.Stream, int]) -> None:
+    match event.data:
+        case ev.MessagePosted() as posted:
+            name = ev.conv_stream(event.conv)
+            await _save_message(conn, event, name, where[name], posted.kind, posted)
+        case ev.NotePosted() as note:
+            name = ev.staff_stream(event.conv)
+            await _save_message(conn, event, name, where[name], "note", note)
+        case ev.RatingGiven() as given:
+            await conn.execute(
+                insert(rating).values(
+                    conv_id=event.conv,
+                    resolution_no=given.resolution_no,
+                    score=given.score,
+                    reasons=json.dumps(given.reasons, ensure_ascii=False),
+                    comment=given.comment,
+                    at=event.at,
+                )
+            )
+        case _:
+            return
+
+
+async def _save_message(
+    conn: Transaction,
+    event: ev.Event,
+    name: ev.Stream,
+    position: int,
+    kind: str,
+    written: ev.MessagePosted | ev.NotePosted,
+) -> None:
+    assert event.by is not None
+    author = event.by.principal
+    await conn.execute(
+        insert(message).values(
+            msg_id=written.msg_id,
+            conv_id=event.conv,
+            stream_id=name,
+            position=position,
+            realm=author.realm.value,
+            person_id=author.person,
+            command_id=written.command_id,
+            kind=kind,
+            body=written.body,
+            at=event.at,
+        )
+    )
+
+
+async def _states(conn: Transaction, rows: Sequence[Row[Any]]) -> list[Conversation]:
+    conv_ids = [row.conv_id for row in rows]
+    members = await _participants(conn, conv_ids)
+    lasts = await _last_messages(conn, [row.last_msg_id for row in rows if row.last_msg_id])
+    refs = await _refs(conn, {row.requester_id for row in rows} | {r.assignee_id for r in rows})
+    categories = {found.id: found for found in await office.categories(conn)}
+    heads = await log.heads(conn, [ev.conv_stream(conv_id) for conv_id in conv_ids])
+    return [
+        _state(
+            row,
+            refs,
+            categories[row.category_id],
+            members.get(row.conv_id, ()),
+            lasts.get(row.last_msg_id),
+            heads[ev.conv_stream(row.conv_id)].position,
+        )
+        for row in rows
+    ]
+
+
+def _state(
+    row: Row[Any],
+    refs: Mapping[str, Requester],
+    category: Category,
+    members: tuple[Participant, ...],
+    last: ev.LastMessage | None,
+    head: int,
+) -> Conversation:
+    assignee = refs.get(row.assignee_id)
+    return Conversation(
+        conv_id=row.conv_id,
+        no=row.no,
+        requester=refs[row.requester_id],
+        category=category,
+        status=Status(row.status),
+        assignee=PersonRef(id=assignee.id, name=assignee.name, avatar=assignee.avatar)
+        if assignee
+        else None,
+        last_agent=_person_id(row.last_agent_id),
+        turn=Realm(row.turn),
+        version=row.version,
+        waiting_since=row.waiting_since,
+        opened_at=row.opened_at,
+        first_answered_at=row.first_answered_at,
+        resolution_no=row.resolution_no,
+        closed_at=row.closed_at,
+        closed_how=row.closed_how,
+        previous_id=row.previous_id,
+        rated=row.rated,
+        participants=members,
+        last_message=last,
+        head=head,
+    )
+
+
+async def _refs(conn: Transaction, ids: Collection[Any]) -> dict[str, Requester]:
+    rows = await conn.execute(select(person).where(person.c.person_id.in_(ids)))
+    return {
+        row.person_id: Requester(
+            id=PersonId(row.person_id),
+            name=row.name,
+            avatar=row.avatar,
+            department=row.department,
+        )
+        for row in rows
+    }
+
+
+async def _participants(
+    conn: Transaction, conv_ids: Sequence[str]
+) -> dict[str, tuple[Participant, ...]]:
+    rows = await conn.execute(
+        select(participant)
+        .where(participant.c.conv_id.in_(conv_ids))
+        .order_by(participant.c.conv_id, participant.c.realm, participant.c.person_id)
+    )
+    found: dict[str, tuple[Participant, ...]] = {}
+    for row in rows:
+        member = Participant(
+            principal=Principal(Realm(row.realm), PersonId(row.person_id)),
+            role=row.role,
+            visible_from=row.visible_from,
+            left_at=row.left_at,
+        )
+        found[row.conv_id] = (*found.get(row.conv_id, ()), member)
+    return found
+
+
+async def _last_messages(conn: Transaction, msg_ids: Sequence[str]) -> dict[str, ev.LastMessage]:
+    rows = await conn.execute(select(message).where(message.c.msg_id.in_(msg_ids)))
+    return {
+        row.msg_id: ev.LastMessage(
+            msg_id=row.msg_id,
+            position=row.position,
+            kind=row.kind,
+            realm=row.realm,
+            at=row.at,
+        )
+        for row in rows
+    }
+
+
+def _person_id(value: str | None) -> PersonId | None:
+    return PersonId(value) if value is not None else None

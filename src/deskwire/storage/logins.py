@@ -1,0 +1,167 @@
+"""Logins and sign-ins under way, as hashes: the secrets themselves are only in browsers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.engine import Row
+
+from deskwire.desk.people import PersonId, Principal, Realm
+from deskwire.storage.engine import Transaction
+from deskwire.storage.tables import access, login, person, signin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRecord:
+    """A signed-in browser. `id` is no secret; times are Unix ms."""
+
+    id: str
+    principal: Principal
+    created: int
+    expires: int
+    revoked: int | None = None
+    is_disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Somebody has lost sight of something. None stands for everybody, or everything."""
+
+    n: int
+    principal: Principal | None
+    login_id: str | None
+    stream: str | None
+    why: str
+
+
+async def create(conn: Transaction, secret_hash: bytes, record: LoginRecord) -> None:
+    await conn.execute(
+        insert(login).values(
+            secret_hash=secret_hash,
+            login_id=record.id,
+            realm=record.principal.realm.value,
+            person=record.principal.person,
+            created=record.created,
+            seen=record.created,
+            expires=record.expires,
+        )
+    )
+
+
+async def by_secret(conn: Transaction, secret_hash: bytes) -> LoginRecord | None:
+    """The login behind a secret, whatever has become of it."""
+    found = await _records(conn, login.c.secret_hash == secret_hash)
+    return next(iter(found.values()), None)
+
+
+async def by_ids(conn: Transaction, ids: Collection[str]) -> Mapping[str, LoginRecord]:
+    return await _records(conn, login.c.login_id.in_(ids))
+
+
+async def extend(conn: Transaction, login_id: str, *, now: int, expires: int) -> None:
+    """The browser was used: move the end of its login."""
+    await conn.execute(
+        update(login).where(login.c.login_id == login_id).values(seen=now, expires=expires)
+    )
+
+
+async def revoke(conn: Transaction, login_id: str, why: str, now: int) -> None:
+    """End a login and record the loss, so that no node hands it anything committed after this."""
+    changed = await conn.execute(
+        update(login)
+        .where(login.c.login_id == login_id, login.c.revoked.is_(None))
+        .values(revoked=now)
+    )
+    if changed.rowcount:
+        last = await conn.scalar(select(func.coalesce(func.max(access.c.n), 0)))
+        await conn.execute(
+            insert(access).values(n=int(last or 0) + 1, login_id=login_id, why=why, at=now)
+        )
+
+
+async def losses_since(conn: Transaction, n: int) -> list[Loss]:
+    """Who has lost sight of what after the `access` number `n`, in order."""
+    rows = await conn.execute(select(access).where(access.c.n > n).order_by(access.c.n))
+    return [
+        Loss(
+            n=row.n,
+            principal=Principal(Realm(row.realm), PersonId(row.person)) if row.realm else None,
+            login_id=row.login_id,
+            stream=row.stream_id,
+            why=row.why,
+        )
+        for row in rows
+    ]
+
+
+async def access_number(conn: Transaction) -> int:
+    """The number of the newest loss."""
+    return int(await conn.scalar(select(func.coalesce(func.max(access.c.n), 0))) or 0)
+
+
+async def start_signin(
+    conn: Transaction,
+    *,
+    state_hash: bytes,
+    cookie_hash: bytes,
+    realm: Realm,
+    target: str,
+    now: int,
+    expires: int,
+) -> None:
+    """Remember a sign-in that a browser has begun; those past their time are swept here."""
+    await conn.execute(delete(signin).where(signin.c.expires < now))
+    await conn.execute(
+        insert(signin).values(
+            state_hash=state_hash,
+            cookie_hash=cookie_hash,
+            realm=realm.value,
+            target=target,
+            expires=expires,
+        )
+    )
+
+
+async def spend_signin(
+    conn: Transaction, *, state_hash: bytes, cookie_hash: bytes, realm: Realm, now: int
+) -> str | None:
+    """Where the browser wanted to go, once.
+
+    State and cookie must belong together and be in time.
+    """
+    row = (
+        await conn.execute(
+            delete(signin)
+            .where(
+                signin.c.state_hash == state_hash,
+                signin.c.cookie_hash == cookie_hash,
+                signin.c.realm == realm.value,
+                signin.c.expires >= now,
+            )
+            .returning(signin.c.target)
+        )
+    ).one_or_none()
+    return str(row.target) if row else None
+
+
+async def _records(conn: Transaction, condition: object) -> dict[str, LoginRecord]:
+    rows = await conn.execute(
+        select(login, person.c.disabled_at)
+        .join(person, person.c.person_id == login.c.person)
+        .where(condition)  # type: ignore[arg-type]  # SQLAlchemy's conditions share no public type
+    )
+    return {row.login_id: _record(row) for row in rows}
+
+
+def _record(row: Row[Any]) -> LoginRecord:
+    return LoginRecord(
+        id=row.login_id,
+        principal=Principal(Realm(row.realm), PersonId(row.person)),
+        created=row.created,
+        expires=row.expires,
+        revoked=row.revoked,
+        is_disabled=row.disabled_at is not None,
+    )

@@ -1,0 +1,195 @@
+"""Persons and agents.
+
+Found by id or by name of another system, saved, and loaded as the rules want them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Row
+
+from deskwire.desk.people import Actor, PersonId, PersonRef, Principal, Realm, Role
+from deskwire.storage.engine import Transaction
+from deskwire.storage.tables import agent, group_member, person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRecord:
+    """A person as stored.
+
+    `wecom_userid` is lower case; WeCom may change it once, so it is never a key.
+    """
+
+    id: str
+    name: str
+    wecom_userid: str | None = None
+    department: str = ""
+    avatar: str | None = None
+    language: str | None = None
+    disabled_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRecord:
+    """What makes a person an agent. The hash is argon2's; none means no login by password."""
+
+    person: str
+    login_name: str
+    password_hash: str | None = None
+    role: Literal["agent", "supervisor", "admin"] = "agent"
+    availability: Literal["online", "busy", "break", "offline"] = "online"
+    capacity: int = 5
+    groups: tuple[str, ...] = ()
+
+
+async def by_id(conn: Transaction, person_id: str) -> PersonRecord | None:
+    row = (await conn.execute(select(person).where(person.c.person_id == person_id))).one_or_none()
+    return _record(row) if row else None
+
+
+async def by_wecom(conn: Transaction, userid: str) -> PersonRecord | None:
+    """The person behind a WeCom user id, which the caller has in lower case."""
+    row = (await conn.execute(select(person).where(person.c.wecom_userid == userid))).one_or_none()
+    return _record(row) if row else None
+
+
+async def credentials(conn: Transaction, login_name: str) -> tuple[PersonId, str | None] | None:
+    """The agent and the password hash behind a login name, enabled persons only."""
+    row = (
+        await conn.execute(
+            select(agent.c.person_id, agent.c.password_hash)
+            .join(person, person.c.person_id == agent.c.person_id)
+            .where(agent.c.login_name == login_name.casefold(), person.c.disabled_at.is_(None))
+        )
+    ).one_or_none()
+    return (PersonId(row.person_id), row.password_hash) if row else None
+
+
+async def save_person(conn: Transaction, record: PersonRecord) -> None:
+    """Insert the person, or bring the stored one up to date."""
+    values = {
+        "wecom_userid": record.wecom_userid,
+        "name": record.name,
+        "department": record.department,
+        "avatar": record.avatar,
+        "language": record.language,
+        "disabled_at": record.disabled_at,
+    }
+    changed = await conn.execute(
+        update(person).where(person.c.person_id == record.id).values(**values)
+    )
+    if not changed.rowcount:
+        await conn.execute(insert(person).values(person_id=record.id, **values))
+
+
+async def save_agent(conn: Transaction, record: AgentRecord) -> None:
+    """Make a person an agent with these groups. Their load is kept if they were one before."""
+    values = {
+        "login_name": record.login_name.casefold(),
+        "password_hash": record.password_hash,
+        "role": record.role,
+        "availability": record.availability,
+        "capacity": record.capacity,
+    }
+    changed = await conn.execute(
+        update(agent).where(agent.c.person_id == record.person).values(**values)
+    )
+    if not changed.rowcount:
+        await conn.execute(insert(agent).values(person_id=record.person, load=0, **values))
+    await conn.execute(group_member.delete().where(group_member.c.person_id == record.person))
+    for group_id in record.groups:
+        await conn.execute(insert(group_member).values(group_id=group_id, person_id=record.person))
+
+
+async def set_password_hash(conn: Transaction, person_id: PersonId, value: str) -> None:
+    """Replace the hash, as after a login that showed its parameters to be old."""
+    await conn.execute(
+        update(agent).where(agent.c.person_id == person_id).values(password_hash=value)
+    )
+
+
+async def actor(conn: Transaction, principal: Principal) -> Actor | None:
+    """The principal with today's rights.
+
+    None if there is no such person in that realm or they are disabled.
+    """
+    return (await actors(conn, [principal])).get(principal)
+
+
+async def actors(conn: Transaction, principals: Collection[Principal]) -> Mapping[Principal, Actor]:
+    """Several at once, for the permits of everybody who arrives together."""
+    ids = {who.person for who in principals}
+    people = {
+        row.person_id: _record(row)
+        for row in await conn.execute(
+            select(person).where(person.c.person_id.in_(ids), person.c.disabled_at.is_(None))
+        )
+    }
+    agents = {
+        row.person_id: row
+        for row in await conn.execute(select(agent).where(agent.c.person_id.in_(ids)))
+    }
+    groups = await _groups_of(conn, ids)
+    found: dict[Principal, Actor] = {}
+    for who in principals:
+        record = people.get(who.person)
+        if record is None or (who.realm is Realm.AGENT and who.person not in agents):
+            continue
+        found[who] = _actor(
+            who, record, agents.get(who.person), groups.get(who.person, frozenset())
+        )
+    return found
+
+
+async def _groups_of(
+    conn: Transaction, ids: Collection[PersonId]
+) -> Mapping[PersonId, frozenset[str]]:
+    found: dict[PersonId, set[str]] = {}
+    rows = await conn.execute(select(group_member).where(group_member.c.person_id.in_(ids)))
+    for row in rows:
+        found.setdefault(row.person_id, set()).add(row.group_id)
+    return {person_id: frozenset(groups) for person_id, groups in found.items()}
+
+
+def _actor(
+    who: Principal, record: PersonRecord, as_agent: Row[Any] | None, groups: frozenset[str]
+) -> Actor:
+    ref = PersonRef(id=PersonId(record.id), name=record.name, avatar=record.avatar)
+    if who.realm is Realm.EMPLOYEE or as_agent is None:
+        return Actor(principal=who, person=ref, department=record.department)
+    return Actor(
+        principal=who,
+        person=ref,
+        department=record.department,
+        role=Role(as_agent.role),
+        groups=groups,
+        capacity=as_agent.capacity,
+        load=as_agent.load,
+    )
+
+
+async def change_load(conn: Transaction, person_id: PersonId, by: int) -> bool:
+    """Add to an agent's load.
+
+    False, and nothing is changed, where that would exceed their capacity.
+    """
+    statement = update(agent).where(agent.c.person_id == person_id).values(load=agent.c.load + by)
+    if by > 0:
+        statement = statement.where(agent.c.load + by <= agent.c.capacity)
+    return bool((await conn.execute(statement)).rowcount)
+
+
+def _record(row: Row[Any]) -> PersonRecord:
+    return PersonRecord(
+        id=row.person_id,
+        name=row.name,
+        wecom_userid=row.wecom_userid,
+        department=row.department,
+        avatar=row.avatar,
+        language=row.language,
+        disabled_at=row.disabled_at,
+    )

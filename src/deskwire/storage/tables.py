@@ -1,0 +1,284 @@
+"""Every table, on one page. Times are Unix ms; ids are opaque text.
+
+The constraints repeat the invariants of the desk, so that a bug in the rules becomes a failed
+transaction and not a wrong row. Written by `migrations/`; a test holds that the two agree.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# The log ------------------------------------------------------------------------------------------
+# ------------------
+
+store = Table(
+    # One row: the epoch that new streams take. A restore changes it, and with it every stream's.
+    "store",
+    metadata,
+    Column("one", Integer, primary_key=True),
+    Column("epoch", String(8), nullable=False),
+)
+
+stream = Table(
+    "stream",
+    metadata,
+    Column("stream_id", String(96), primary_key=True),
+    Column("epoch", String(8), nullable=False),
+    Column("head", BigInteger, nullable=False),
+    Column("floor", BigInteger, nullable=False),
+    CheckConstraint("head >= floor - 1 AND floor >= 1", name="dense"),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("event_id", String(36), primary_key=True),
+    Column("type", String(64), nullable=False),
+    Column("v", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+stream_event = Table(
+    "stream_event",
+    metadata,
+    Column("stream_id", String(96), ForeignKey("stream.stream_id"), primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("event_id", String(36), ForeignKey("event.event_id"), nullable=False),
+    # The anchor of a staff event, so that a page of the timeline is found without opening bodies.
+    Column("anchor", BigInteger),
+    Column("voids", BigInteger),
+    Index("ix_stream_event_anchor", "stream_id", "anchor"),
+)
+
+command = Table(
+    "command",
+    metadata,
+    Column("realm", String(16), primary_key=True),
+    Column("person", String(64), primary_key=True),
+    Column("command_id", String(64), primary_key=True),
+    Column("content_hash", LargeBinary(32), nullable=False),
+    Column("result", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_command_at", "at"),
+)
+
+access = Table(
+    # Who lost sight of what, in order. No principal and no login: everybody; no stream: everything.
+    "access",
+    metadata,
+    Column("n", Integer, primary_key=True),
+    Column("realm", String(16)),
+    Column("person", String(64)),
+    Column("login_id", String(36)),
+    Column("stream_id", String(96)),
+    Column("why", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+mark = Table(
+    "mark",
+    metadata,
+    Column("stream_id", String(96), primary_key=True),
+    Column("realm", String(16), primary_key=True),
+    Column("person", String(64), primary_key=True),
+    Column("delivered", BigInteger, nullable=False),
+    Column("read", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    CheckConstraint("read <= delivered AND read >= 0", name="order"),
+)
+
+# People and logins
+# --------------------------------------------------------------------------------------------------
+
+person = Table(
+    "person",
+    metadata,
+    Column("person_id", String(64), primary_key=True),
+    Column("wecom_userid", String(64), unique=True),
+    Column("name", String(128), nullable=False),
+    Column("department", String(128), nullable=False),
+    Column("avatar", String(512)),
+    Column("language", String(16)),
+    Column("disabled_at", BigInteger),
+)
+
+agent = Table(
+    "agent",
+    metadata,
+    Column("person_id", String(64), ForeignKey("person.person_id"), primary_key=True),
+    Column("login_name", String(64), nullable=False, unique=True),
+    Column("password_hash", String(256)),
+    Column("role", String(16), nullable=False),
+    Column("availability", String(16), nullable=False),
+    Column("capacity", Integer, nullable=False),
+    Column("load", Integer, nullable=False),
+    CheckConstraint("load >= 0", name="load"),
+    CheckConstraint("capacity BETWEEN 1 AND 50", name="capacity"),
+)
+
+login = Table(
+    "login",
+    metadata,
+    Column("secret_hash", LargeBinary(32), primary_key=True),
+    Column("login_id", String(36), nullable=False, unique=True),
+    Column("realm", String(16), nullable=False),
+    Column("person", String(64), ForeignKey("person.person_id"), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("revoked", BigInteger),
+    Index("ix_login_person", "realm", "person"),
+)
+
+signin = Table(
+    # A sign-in under way at WeCom: spent by the one return that brings its state and its cookie.
+    "signin",
+    metadata,
+    Column("state_hash", LargeBinary(32), primary_key=True),
+    Column("cookie_hash", LargeBinary(32), nullable=False),
+    Column("realm", String(16), nullable=False),
+    Column("target", String(512), nullable=False),
+    Column("expires", BigInteger, nullable=False),
+)
+
+# The office ---------------------------------------------------------------------------------------
+# ------------------
+
+agent_group = Table(
+    "agent_group",
+    metadata,
+    Column("group_id", String(64), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("queue_max", Integer, nullable=False),
+)
+
+group_member = Table(
+    "group_member",
+    metadata,
+    Column("group_id", String(64), ForeignKey("agent_group.group_id"), primary_key=True),
+    Column("person_id", String(64), ForeignKey("agent.person_id"), primary_key=True),
+)
+
+category = Table(
+    "category",
+    metadata,
+    Column("category_id", String(64), primary_key=True),
+    Column("name_zh", String(128), nullable=False),
+    Column("name_en", String(128), nullable=False),
+    Column("group_id", String(64), ForeignKey("agent_group.group_id"), nullable=False),
+    Column("sort", Integer, nullable=False),
+)
+
+# Conversations ------------------------------------------------------------------------------------
+# ------------------
+
+day_number = Table(
+    # How many conversations were opened on a day: the last part of a conversation's number.
+    "day_number",
+    metadata,
+    Column("day", String(8), primary_key=True),
+    Column("n", Integer, nullable=False),
+)
+
+conversation = Table(
+    "conversation",
+    metadata,
+    Column("conv_id", String(36), primary_key=True),
+    Column("no", String(32), nullable=False, unique=True),
+    Column("requester_id", String(64), ForeignKey("person.person_id"), nullable=False),
+    Column("category_id", String(64), ForeignKey("category.category_id"), nullable=False),
+    Column("group_id", String(64), ForeignKey("agent_group.group_id"), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("assignee_id", String(64), ForeignKey("person.person_id")),
+    Column("last_agent_id", String(64), ForeignKey("person.person_id")),
+    Column("turn", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("waiting_since", BigInteger),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("first_answered_at", BigInteger),
+    Column("resolution_no", Integer, nullable=False),
+    Column("closed_at", BigInteger),
+    Column("closed_how", String(16)),
+    Column("previous_id", String(36)),
+    Column("rated", Boolean, nullable=False),
+    Column("last_msg_id", String(36)),
+    CheckConstraint("(assignee_id IS NOT NULL) = (status = 'active')", name="assignee"),
+    CheckConstraint("assignee_id IS NULL OR assignee_id <> requester_id", name="own"),
+    Index(
+        "uq_conversation_unclosed",
+        "requester_id",
+        "group_id",
+        unique=True,
+        sqlite_where=text("status <> 'closed'"),
+        postgresql_where=text("status <> 'closed'"),
+    ),
+    Index("ix_conversation_board", "group_id", "status", "waiting_since"),
+    Index("ix_conversation_requester", "requester_id", "opened_at"),
+)
+
+participant = Table(
+    "participant",
+    metadata,
+    Column("conv_id", String(36), ForeignKey("conversation.conv_id"), primary_key=True),
+    Column("realm", String(16), primary_key=True),
+    Column("person_id", String(64), ForeignKey("person.person_id"), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("visible_from", BigInteger, nullable=False),
+    Column("left_at", BigInteger),
+    Index("ix_participant_person", "realm", "person_id"),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("msg_id", String(36), primary_key=True),
+    Column("conv_id", String(36), ForeignKey("conversation.conv_id"), nullable=False),
+    Column("stream_id", String(96), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("realm", String(16), nullable=False),
+    Column("person_id", String(64), ForeignKey("person.person_id"), nullable=False),
+    Column("command_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    UniqueConstraint("stream_id", "position"),
+    Index("ix_message_conversation", "conv_id", "stream_id", "position"),
+)
+
+rating = Table(
+    "rating",
+    metadata,
+    Column("conv_id", String(36), ForeignKey("conversation.conv_id"), primary_key=True),
+    Column("resolution_no", Integer, primary_key=True),
+    Column("score", Integer, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    CheckConstraint("score BETWEEN 1 AND 5", name="score"),
+)

@@ -1,0 +1,1 @@
+"""The door: HTTP words only. Parses, asks a flow, answers."""

@@ -1,0 +1,117 @@
+"""Logging in and out, who I am, and the two ends of the sign-in at WeCom."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.responses import RedirectResponse
+
+from deskwire.desk.people import Realm
+from deskwire.desk.refusals import Code, Refusal
+from deskwire.flows.login import Identity, Logins, SigninFailed
+from deskwire.storage.views import Views
+from deskwire.web.auth import Cookies
+from deskwire.web.errors import Refused
+from deskwire.web.schemas import LoginBody, Nothing
+from deskwire.web.security import Origins
+
+TARGET_CHARS_MAX = 256
+
+
+def me_router(
+    realm: Realm, identity: Any, logins: Logins, reads: Views, cookies: Cookies
+) -> APIRouter:
+    """`POST /me` and `/logout`, in both realms."""
+    router = APIRouter(prefix=f"/api/{realm.value}")
+
+    @router.post("/me")
+    async def me(_body: Nothing, who: Annotated[Identity, Depends(identity)]) -> dict[str, Any]:
+        return {"me": await _me(reads, who), "until": who.until}
+
+    @router.post("/logout")
+    async def logout(
+        _body: Nothing, response: Response, who: Annotated[Identity, Depends(identity)]
+    ) -> dict[str, Any]:
+        await logins.end(who)
+        cookies.forget(response, realm)
+        return {}
+
+    return router
+
+
+def agent_login_router(identity: Any, logins: Logins, reads: Views, cookies: Cookies) -> APIRouter:
+    """`POST /api/agent/login` and `/renew`."""
+    router = APIRouter(prefix="/api/agent")
+
+    @router.post("/login")
+    async def login(body: LoginBody, response: Response) -> dict[str, Any]:
+        signed_in = await logins.by_password(body.login_name, body.password)
+        if isinstance(signed_in, Refusal):
+            raise Refused(signed_in)
+        cookies.set(response, Realm.AGENT, signed_in)
+        return {
+            "me": await _me(reads, signed_in.identity),
+            "until": signed_in.identity.until,
+        }
+
+    @router.post("/renew")
+    async def renew(_body: Nothing, who: Annotated[Identity, Depends(identity)]) -> dict[str, Any]:
+        # Asking who it is has moved the end already.
+        return {"until": who.until}
+
+    return router
+
+
+def signin_router(logins: Logins, cookies: Cookies, origins: Origins) -> APIRouter:
+    """`/login/employee` starts a sign-in at WeCom, `/login/employee/return` ends it."""
+    router = APIRouter(prefix="/login/employee", include_in_schema=False)
+    realm = Realm.EMPLOYEE
+
+    @router.get("")
+    async def start(request: Request, to: str = "/h5") -> Response:
+        if request.headers.get("host") != origins.public_url.partition("://")[2]:
+            # WeCom returns to the canonical address, and the cookie must have been set there.
+            return _to(f"{origins.public_url}/login/employee?to={quote(local_path(to))}")
+        started = await logins.start(realm, local_path(to))
+        response = _to(started.url)
+        cookies.set_signin(response, realm, started.cookie)
+        return response
+
+    @router.get("/return")
+    async def finish(request: Request, code: str = "", state: str = "") -> Response:
+        cookie = request.cookies.get(cookies.signin_name(realm), "")
+        done = await logins.finish(realm, code=code, state=state, cookie=cookie)
+        if isinstance(done, SigninFailed):
+            return await _not_signed_in(request, done)
+        response = _to(done.target)
+        cookies.set(response, realm, done.signed_in)
+        cookies.forget_signin(response, realm)
+        return response
+
+    async def _not_signed_in(request: Request, failed: SigninFailed) -> Response:
+        """A reload of the return address by a browser with a login goes on, not to an error."""
+        known = await logins.identify(realm, request.cookies.get(cookies.name(realm)))
+        if failed.why == "expired" and not isinstance(known, Refusal):
+            return _to("/h5")
+        return _to(f"/h5?login=failed&why={failed.why}")
+
+    return router
+
+
+def local_path(to: str) -> str:
+    """A path on our own pages; anything else becomes the H5 page's start."""
+    is_ours = to == "/h5" or to.startswith(("/h5/", "/h5?"))
+    is_plain = len(to) <= TARGET_CHARS_MAX and to.isascii() and to.isprintable()
+    return to if is_ours and is_plain and "\\" not in to else "/h5"
+
+
+def _to(url: str) -> Response:
+    # 303: code and state stay in no history, log or Referer.
+    return RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
+
+
+async def _me(reads: Views, who: Identity) -> dict[str, Any]:
+    found = await reads.me(who.principal)
+    if found is None:
+        raise Refused(Refusal(Code.LOGIN_REQUIRED))
+    return found
