@@ -92,7 +92,7 @@ export const en: Twin<typeof zh> = {
   "talk.failed": "The conversation could not be loaded",
   "talk.denied": "You may not see this conversation, or there is none",
   "talk.gone": "You can no longer see this conversation",
-  "talk.asOf": (time) => `Offline, shown as of ${time}`,
+  "talk.asOf": (time) => `Shown as of ${time}`,
   "talk.assignee": (name) => `Handled by ${name}`,
   "talk.assigneeMe": "Handled by me",
   "talk.nobody": "Handled by nobody",

@@ -85,7 +85,7 @@ export const zh = {
   "talk.failed": "会话加载失败",
   "talk.denied": "无权访问此会话，或会话不存在",
   "talk.gone": "您已不能查看此会话",
-  "talk.asOf": (time: string) => `离线，内容截至 ${time}`,
+  "talk.asOf": (time: string) => `内容截至 ${time}`,
   "talk.assignee": (name: string) => `由 ${name} 接待`,
   "talk.assigneeMe": "由我接待",
   "talk.nobody": "暂无人接待",

@@ -93,7 +93,7 @@ export function useBench(desk: Desk): Bench {
     const { rows, positions } = await desk.get<{ rows: RowView[]; positions: Positions }>(
       `/rows?ids=${query}`,
     );
-    of.update((earlier) => withMine(earlier, rows));
+    of.update((earlier) => withMine(earlier, rows, positions));
     of.add(positions);
   }
 

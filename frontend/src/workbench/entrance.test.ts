@@ -19,6 +19,7 @@ function entranceWith(answer: Answer) {
       made.push(state);
       return {
         post: async (path: string, body: unknown) => script.answer(path, body),
+        retryNow: () => undefined,
         close: () => {
           state.closed = true;
         },

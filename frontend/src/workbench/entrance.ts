@@ -59,8 +59,10 @@ export function useEntrance(
       startAnew();
       return;
     }
+    const isReturn = before.value !== null;
     before.value = me.id;
     stage.value = { kind: "in", me };
+    if (isReturn) desk.value.retryNow();
     const told = waiting;
     waiting = [];
     for (const tell of told) tell();

@@ -11,6 +11,7 @@ import {
   foldBoard,
   foldMine,
   type MineView,
+  type Positions,
   type RowView,
   withRows,
 } from "@deskwire/client/desk";
@@ -71,8 +72,8 @@ function closedBy(view: BenchView, { event }: Entry): BenchView["closed"] {
 }
 
 /** Rows that `GET /rows` gave for conversations I have just joined. */
-export function withMine(view: BenchView, rows: RowView[]): BenchView {
-  return { ...view, mine: withRows(view.mine, rows) };
+export function withMine(view: BenchView, rows: RowView[], positions: Positions): BenchView {
+  return { ...view, mine: withRows(view.mine, rows, positions) };
 }
 
 /** One conversation's row wherever it is known, or null. */
@@ -83,7 +84,8 @@ export function rowOf(view: BenchView, conv: string): BenchRow | null {
     const row = board.rows[conv];
     if (row) newest = newest ? newer(newest, row) : { ...row, mine: false, unread: 0 };
   }
-  return newest ?? view.closed[conv] ?? null;
+  const over = view.closed[conv];
+  return over && (!newest || over.version > newest.version) ? over : newest;
 }
 
 /** My row, with what the board already knows better: its stream may be ahead of the conversation's. */
