@@ -46,12 +46,14 @@ PAGE_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_FILES: Final = {
+_KINDS: Final = {
     "inbox.css": "text/css; charset=utf-8",
     "inbox.js": "text/javascript; charset=utf-8",
 }
-
+# Read on import: later it would block the loop.
 _HERE: Final = Path(__file__).parent
+_INBOX: Final = (_HERE / "inbox.html").read_text("utf-8")
+_FILES: Final = {name: (_HERE / name).read_bytes() for name in _KINDS}
 
 Pause = Callable[[float], Awaitable[None]]
 
@@ -78,7 +80,7 @@ def simulator_app(world: World, *, public_url: str, pause: Pause = asyncio.sleep
             Route("/connect/oauth2/authorize", door.authorize),
             Route("/wwlogin/sso/login", door.authorize),
             Route("/", door.phone),
-            *(Route(f"/{name}", door.file) for name in _FILES),
+            *(Route(f"/{name}", _file) for name in _FILES),
             Route("/_sim/state", door.state),
             Route("/_sim/calls", door.calls),
             Route("/_sim/person", door.pick, methods=["POST"]),
@@ -95,8 +97,6 @@ class _Door:
         self._world = world
         self._public_url = public_url
         self._pause = pause
-        self._inbox = (_HERE / "inbox.html").read_text(encoding="utf-8")
-        self._files = {name: (_HERE / name).read_bytes() for name in _FILES}
 
     # --- the API ---------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class _Door:
     async def phone(self, request: Request) -> Response:
         if elsewhere := self._at_home(request):
             return RedirectResponse(elsewhere, status_code=307)
-        page = _page(self._inbox)
+        page = _page(_INBOX)
         person = self._world.person(request.query_params.get("person", ""))
         if person is not None:
             _remember(page, request, person)
@@ -166,11 +166,6 @@ class _Door:
         if ours.hostname == theirs.hostname or ours.port != theirs.port:
             return None
         return str(theirs.replace(scheme=ours.scheme, netloc=ours.netloc))
-
-    async def file(self, request: Request) -> Response:
-        name = request.url.path.rpartition("/")[2]
-        headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-        return Response(self._files[name], media_type=_FILES[name], headers=headers)
 
     async def state(self, request: Request) -> Response:
         person = self._world.person(request.cookies.get(PERSON_COOKIE, ""))
@@ -227,6 +222,12 @@ class _CutResponse(JSONResponse):
         await send(start)
         await send({"type": "http.response.body", "body": half, "more_body": True})
         raise ConnectionCut
+
+
+async def _file(request: Request) -> Response:
+    name = request.url.path.rpartition("/")[2]
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return Response(_FILES[name], media_type=_KINDS[name], headers=headers)
 
 
 async def _posted(request: Request) -> dict[str, object]:
