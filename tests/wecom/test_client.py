@@ -364,6 +364,24 @@ async def test_a_penalty_on_gettoken_is_waited_for(town: Town) -> None:
     assert town.asked("gettoken") == 1
 
 
+async def test_a_probe_that_wecom_never_saw_mends_nothing(town: Town) -> None:
+    seen: list[int] = []
+
+    def handle(_request: httpx.Request) -> httpx.Response:
+        seen.append(town.clock.now_ms)
+        if len(seen) == 1:
+            return httpx.Response(200, json={"errcode": 40001})
+        return httpx.Response(404)  # a proxy's, not WeCom's
+
+    async with town.client(transport=httpx.MockTransport(handle)) as client:
+        for fault in (AuthConfig, Permanent):
+            with pytest.raises(fault):
+                await client.member(LINA)
+            town.clock.advance(60)
+
+        assert isinstance(client.trouble, AuthConfig)
+
+
 async def test_of_many_who_wait_for_a_probe_one_asks(town: Town) -> None:
     async with town.client(secret="wrong") as client:
         for _ in range(2):
@@ -510,17 +528,16 @@ def test_only_https_or_this_machine_is_called(town: Town) -> None:
         town.client(api_url="http://qyapi.weixin.qq.com")
 
 
-def test_proxies_of_the_environment_are_not_used(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+def test_proxies_of_the_environment_and_redirects_are_not_followed(town: Town) -> None:
+    async def road() -> httpx.AsyncClient:
+        async with town.client(transport=None) as client:
+            assert client._http is not None
+            return client._http
 
-    async def ask() -> str:
-        async with town.client() as client:
-            return (await client.member(LINA)).name
+    http = asyncio.run(road())
 
-    assert asyncio.run(ask()) == "李娜"
+    assert not http.trust_env
+    assert not http.follow_redirects
 
 
 # --- no secret in any word -----------------------------------------------------------------------
