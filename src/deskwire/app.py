@@ -75,7 +75,10 @@ class Configuration:
 
 
 class Desk:
-    """A desk, built and joined; `asgi` is what a server runs. The schema must be up to date."""
+    """A desk, built and joined; `asgi` is what a server runs, `api` the HTTP part of it.
+
+    The schema must be up to date before it starts.
+    """
 
     def __init__(
         self, configuration: Configuration, *, now: Callable[[], int] | None = None
@@ -93,7 +96,11 @@ class Desk:
             tokens=MemoryTokens(),
         )
         self._join()
-        self.asgi = self._routes()
+        origins = Origins(
+            allowed=configuration.origins, framed_by_self=configuration.framed_by_self
+        )
+        self.api = self._api(origins)
+        self.asgi = self._routes(origins)
 
     def _tell(self, sign: Ephemeral, origin: ConnectionId | None = None) -> None:
         self.manager.sign(sign, except_for=origin)
@@ -139,11 +146,7 @@ class Desk:
             command = answer
         raise ValueError(f"{name}: {command.code} {dict(command.detail)}")
 
-    def _routes(self) -> ASGIApp:
-        origins = Origins(
-            allowed=self.configuration.origins, framed_by_self=self.configuration.framed_by_self
-        )
-        api = self._api(origins)
+    def _routes(self, origins: Origins) -> ASGIApp:
         mounts: list[BaseRoute] = [
             Mount(path, app=app) for path, app in self.configuration.mounts.items()
         ]
@@ -151,7 +154,7 @@ class Desk:
             WebSocketRoute(f"/ws/{realm.value}", self._socket(realm, origins)) for realm in Realm
         ]
         return Starlette(
-            routes=[*mounts, *sockets, Mount("/", app=Door(api, origins))],
+            routes=[*mounts, *sockets, Mount("/", app=Door(self.api, origins))],
             lifespan=self._lifespan,
         )
 

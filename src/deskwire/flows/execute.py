@@ -27,7 +27,7 @@ from deskwire.storage.engine import Store, StoreUnavailable, Transaction
 
 TRIES = 3
 RETRY_AFTER_S = 1
-EMPLOYEES_DAY_OFFSET_S = 8 * 3600  # conversation numbers count the days of China Standard Time
+CHINA_AHEAD_S = 8 * 3600  # conversation numbers count the days of China Standard Time
 
 _log = telemetry.logger("flows")
 
@@ -173,4 +173,4 @@ def _hash(command: Command) -> bytes:
 
 
 def _day(now_ms: int) -> str:
-    return time.strftime("%Y%m%d", time.gmtime(now_ms // 1000 + EMPLOYEES_DAY_OFFSET_S))
+    return time.strftime("%Y%m%d", time.gmtime(now_ms // 1000 + CHINA_AHEAD_S))
