@@ -16,6 +16,8 @@ export interface Banner {
   text: string;
   action: BannerAction | null;
   tone: "quiet" | "stopped";
+  /** What is on screen may have been overtaken: the banner says as of when it holds. */
+  isStale: boolean;
 }
 
 export const SHOW_AFTER_MS = 1500;
@@ -38,24 +40,32 @@ export function bannerOf(state: ConnectionState, troubledMs: number): Banner | n
   if (state.kind === "live") return null;
   if (state.kind === "stopped") return stoppedBanner(state.code);
   if (troubledMs < SHOW_AFTER_MS) return null;
-  const retry = troubledMs >= RETRY_AFTER_MS ? "retry" : null;
+  const isLong = troubledMs >= RETRY_AFTER_MS;
   switch (state.kind) {
     case "offline":
-      return { text: t("banner.offline"), action: null, tone: "quiet" };
+      return { ...quiet(t("banner.offline")), isStale: true };
     case "doubtful":
-      return { text: t("banner.doubtful"), action: null, tone: "quiet" };
+      return quiet(t("banner.doubtful"));
     case "catching_up":
-      return { text: t("banner.catchingUp"), action: null, tone: "quiet" };
+      return quiet(t("banner.catchingUp"));
     case "connecting":
-      return { text: t("banner.connecting"), action: retry, tone: "quiet" };
+      return { ...quiet(t("banner.connecting")), action: isLong ? "retry" : null };
     case "reconnecting":
-      return { text: reconnectingText(state.code), action: retry, tone: "quiet" };
+      return {
+        ...quiet(reconnectingText(state.code)),
+        action: isLong ? "retry" : null,
+        isStale: isLong,
+      };
   }
+}
+
+function quiet(text: string): Banner {
+  return { text, action: null, tone: "quiet", isStale: false };
 }
 
 function stoppedBanner(code: number | null): Banner {
   const action = code !== null && code in STOPPED ? (STOPPED[code] ?? null) : "reload";
-  return { text: closeText(code ?? 4501), action, tone: "stopped" };
+  return { text: closeText(code ?? 4501), action, tone: "stopped", isStale: true };
 }
 
 function reconnectingText(code: number | null): string {

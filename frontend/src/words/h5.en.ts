@@ -11,7 +11,7 @@ export const en: Twin<typeof zh> = {
   "start.live": "Go on with your conversation",
   "start.noCategories": "There is nothing to choose from yet",
   "start.noCategoriesHint": "Please ask an IT administrator to add a category",
-  "start.history": "My conversations",
+  "start.history": "History",
 
   "first.title": "Describe the problem",
   "first.category": "About",
