@@ -257,20 +257,18 @@ def check(options: list[str]) -> int:
 
 
 def check_part(*, fix: bool = False) -> "Outcome":
-    ruff = [str(BIN / "ruff")]
-    steps: list[tuple[list[str], dict[str, str] | None]] = [
-        ([*ruff, "format", *([] if fix else ["--check"]), "."], None),
-        ([*ruff, "check", *(["--fix"] if fix else []), "."], None),
-        ([str(PYTHON), "-m", "mypy"], None),
-    ]
-    if fix:
-        steps.reverse()  # lint repairs first, the formatter has the last word
-        steps = [steps[1], steps[2], steps[0]]
+    ruff = str(BIN / "ruff")
+    python_steps = [[ruff, "format", "--check", "."], [ruff, "check", "."]]
+    if fix:  # lint repairs first, the formatter has the last word
+        python_steps = [[ruff, "check", "--fix", "."], [ruff, "format", "."]]
+    python_steps.append([str(PYTHON), "-m", "mypy"])
+    steps: list[tuple[list[str], dict[str, str] | None]] = [(step, None) for step in python_steps]
     if (FRONTEND / "package.json").is_file():
-        install_front()
+        insist(install_front())
         npm, env = npm_call()
-        biome = ["check", "--write", "."] if fix else ["check", "."]
-        steps.append(([*npm, "exec", "--", "biome", *biome], env))
+        steps.append(
+            ([*npm, "exec", "--", "biome", "check", *(["--write"] if fix else []), "."], env)
+        )
         steps.append(([*npm, "run", "types"], env))
     failed = 0
     for command, node_env in steps:
@@ -279,22 +277,35 @@ def check_part(*, fix: bool = False) -> "Outcome":
     return Outcome("check", ok=failed == 0, passed=len(steps) - failed, failed=failed)
 
 
+# --- the front end's packages and pages ----------------------------------------------------------
+
+
+@functools.cache
+def install_front() -> str:
+    """What the front end is made with; what went wrong, or nothing. Tried once a run."""
+    if not (FRONTEND / "package.json").is_file():
+        return ""
+    return by_npm("--packages", fault="npm ci failed (see above)")
+
+
 @functools.cache
 def build_pages() -> str:
     """Build the pages if they are stale; what went wrong, or nothing. Tried once a run."""
     if not hatch_build.is_stale(ROOT):
         return ""
-    code, output = tee([str(PYTHON), "hatch_build.py"], "the pages")
+    return by_npm(fault="the pages could not be built (see above)")
+
+
+def by_npm(*options: str, fault: str) -> str:
+    code, output = tee([str(PYTHON), "hatch_build.py", *options])
     if code == 0:
         return ""
-    return unreachable(npm=True) if UNREACHABLE.search(output) else "the pages could not be built"
+    return unreachable(npm=True) if UNREACHABLE.search(output) else fault
 
 
-def install_front() -> None:
-    code, output = tee([str(PYTHON), "hatch_build.py", "--packages"])
-    if code:
-        out_of_reach = UNREACHABLE.search(output) is not None
-        raise Stop(unreachable(npm=True) if out_of_reach else "npm ci failed; see above.")
+def insist(fault: str) -> None:
+    if fault:
+        raise Stop(fault)
 
 
 # --- test ----------------------------------------------------------------------------------------
@@ -310,16 +321,21 @@ def test(arguments: list[str]) -> int:
         raise Stop(f"there is no part {unknown[0]!r}; there are: {', '.join(SHARES_S)}")
     began = time.monotonic()
     prepare("requirements-dev.lock", pages=False)
-    print(f"{'environment':>12} {time.monotonic() - began:6.1f} s")
+    chosen = [part for part in SHARES_S if not parts or part in parts]
+    if {"check", "front"} & set(chosen):
+        install_front()
+    if {"front", "system", "browser"} & set(chosen):
+        build_pages()  # what goes wrong here fails the parts that need it, and only those
+    environment_s = time.monotonic() - began
     run_part: dict[str, Callable[[], Outcome]] = {
         "check": check_part,
-        "front": lambda: front_part(types="check" not in (parts or SHARES_S)),
+        "front": lambda: front_part(types="check" not in chosen),
         "python": lambda: pytest_part("python", [*PYTHON_TESTS, *workers()], pytest_options),
         "system": lambda: pytest_part("system", ["tests/system"], pytest_options),
         "browser": lambda: browser_part(pytest_options),
     }
-    outcomes = [timed(part, run_part[part]) for part in SHARES_S if not parts or part in parts]
-    table(outcomes)
+    outcomes = [timed(part, run_part[part]) for part in chosen]
+    table(outcomes, environment_s)
     return 0 if all(outcome.ok for outcome in outcomes) else 1
 
 
@@ -350,8 +366,10 @@ def timed(part: str, run_it: Callable[[], Outcome]) -> Outcome:
     return outcome
 
 
-def table(outcomes: list[Outcome]) -> None:
+def table(outcomes: list[Outcome], environment_s: float = 0) -> None:
     print(f"\n{'part':>12} {'seconds':>8} {'passed':>7} {'failed':>7} {'skipped':>8}")
+    if environment_s > 1:
+        print(f"{'environment':>12} {environment_s:8.1f}")
     for outcome in outcomes:
         skipped = sum(outcome.skipped.values())
         late = outcome.seconds > SHARES_S[outcome.part]
@@ -366,7 +384,8 @@ def table(outcomes: list[Outcome]) -> None:
         )
         for why, count in outcome.skipped.items():
             print(f"{'':>12} skipped {count}: {why}")
-    print(f"{'together':>12} {sum(outcome.seconds for outcome in outcomes):8.1f}", flush=True)
+    together_s = environment_s + sum(outcome.seconds for outcome in outcomes)
+    print(f"{'together':>12} {together_s:8.1f}", flush=True)
 
 
 def workers() -> list[str]:
@@ -410,7 +429,7 @@ def read_junit(part: str, report: Path) -> Outcome:
 def front_part(*, types: bool) -> Outcome:
     if not (FRONTEND / "package.json").is_file():
         return Outcome("front", ok=True, skipped={"there is no frontend/package.json": 1})
-    install_front()
+    insist(install_front())
     npm, env = npm_call()
     outcome = Outcome("front", ok=True)
     if types and call([*npm, "run", "types"], cwd=FRONTEND, env=env):
@@ -494,8 +513,7 @@ def entry_files(manifest: dict[str, dict[str, object]], entry: str) -> set[str]:
 def browser_part(options: list[str]) -> Outcome:
     from tests.kit.browser import find_chromium, missing_fonts  # needs no venv
 
-    if build_pages():
-        raise Stop(build_pages())
+    insist(build_pages())
     wanted = ([] if find_chromium() else ["chromium"]) + missing_fonts()
     if wanted and not apt_install(*wanted) and not find_chromium():
         fetch_chromium()
