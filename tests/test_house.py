@@ -431,10 +431,10 @@ def test_the_front_end_keeps_its_own_rooms_apart() -> None:
 
 def test_long_functions_and_long_files_only_get_fewer() -> None:
     too_long = long_functions(PACKAGE)
-    longest = max(read(PACKAGE).values(), key=lambda source: source.lines)
+    lines, path = max((source.lines, source.path) for source in read(PACKAGE).values())
 
     assert len(too_long) <= FUNCTIONS_OVER_60_LINES_MAX, "\n".join(too_long)
-    assert longest.lines <= LONGEST_FILE_LINES_MAX, f"{longest.path} has {longest.lines} lines"
+    assert lines <= LONGEST_FILE_LINES_MAX, f"{path} has {lines} lines"
 
 
 def test_every_dependency_has_a_home() -> None:
