@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 from typing import Final, Protocol, TypeAlias
@@ -65,7 +65,7 @@ class Bus(Protocol):
     def listen(
         self, shards: frozenset[int], heard: Callable[[Heard], None]
     ) -> AbstractAsyncContextManager[None]:
-        """`heard` is called on the loop for what *other* listeners published, and for one's own."""
+        """`heard` is called on the loop for what other nodes published, never for one's own."""
         ...
 
     def state(self) -> BusState: ...
@@ -86,14 +86,33 @@ class Faults:
     deaf: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class MemoryBus:
-    """Nodes of one process. Without faults a message is heard on the next turn of the loop."""
+class Hall:
+    """What the twins of several nodes share: whom to hand a message to."""
 
-    faults: Faults = field(default_factory=Faults)
-    dice: Random = field(default_factory=lambda: Random(0))  # noqa: S311  only for faults
-    dropped: int = 0
-    _listeners: list[tuple[frozenset[int], Callable[[Heard], None]]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.listeners: list[_Listener] = []
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Listener:
+    bus: MemoryBus
+    shards: frozenset[int]
+    heard: Callable[[Heard], None]
+
+
+class MemoryBus:
+    """One node's bus; those that share a `hall` hear each other. Alone it hears nothing.
+
+    Without faults a message is heard on the next turn of the loop.
+    """
+
+    def __init__(
+        self, hall: Hall | None = None, *, faults: Faults | None = None, dice: Random | None = None
+    ) -> None:
+        self.hall = hall or Hall()
+        self.faults = faults or Faults()
+        self.dropped = 0
+        self._dice = dice or Random(0)  # noqa: S311  only for faults
 
     def ring(self, rings: Sequence[Ring]) -> None:
         for ring in rings:
@@ -110,37 +129,35 @@ class MemoryBus:
     async def listen(
         self, shards: frozenset[int], heard: Callable[[Heard], None]
     ) -> AsyncIterator[None]:
-        entry = (shards, heard)
-        self._listeners.append(entry)
+        listener = _Listener(self, shards, heard)
+        self.hall.listeners.append(listener)
         try:
             yield
         finally:
-            self._listeners.remove(entry)
+            self.hall.listeners.remove(listener)
 
     def state(self) -> BusState:
         return BusState.DEAF if self.faults.deaf else BusState.UP
 
     def _publish(self, message: Heard, shard: int | None) -> None:
-        for entry in self._listeners:
-            if shard is None or shard in entry[0]:
+        for listener in self.hall.listeners:
+            if listener.bus is not self and (shard is None or shard in listener.shards):
                 for _ in range(self._copies()):
-                    self._deliver(entry, message)
+                    self._deliver(listener, message)
 
     def _copies(self) -> int:
-        if self.faults.deaf or self.dice.random() < self.faults.loss:
+        if self.faults.deaf or self._dice.random() < self.faults.loss:
             self.dropped += 1
             return 0
-        return 2 if self.dice.random() < self.faults.doubling else 1
+        return 2 if self._dice.random() < self.faults.doubling else 1
 
-    def _deliver(
-        self, entry: tuple[frozenset[int], Callable[[Heard], None]], message: Heard
-    ) -> None:
+    def _deliver(self, listener: _Listener, message: Heard) -> None:
         def arrive() -> None:
-            if entry in self._listeners:
-                entry[1](message)
+            if listener in self.hall.listeners and not listener.bus.faults.deaf:
+                listener.heard(message)
 
         loop = asyncio.get_running_loop()
         if self.faults.delay_s_max > 0:
-            loop.call_later(self.dice.random() * self.faults.delay_s_max, arrive)
+            loop.call_later(self._dice.random() * self.faults.delay_s_max, arrive)
         else:
             loop.call_soon(arrive)

@@ -8,7 +8,7 @@ Invariant: whatever a peer sends, `decode` returns a frame or raises a PeerFault
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
@@ -30,7 +30,7 @@ JOINED_BYTES_MAX: Final = 64 * 1024
 # --- what a peer may get wrong -------------------------------------------------------------------
 
 
-class PeerFault(Exception):  # noqa: N818  a fault names its culprit, it is no error of ours
+class PeerFault(Exception):
     """The peer sent something that is no frame of ours. `about` ≤ 32 characters names it."""
 
     def __init__(self, about: str) -> None:
@@ -286,9 +286,9 @@ def decode(data: str | bytes) -> Up:
         raise FrameTooLarge("frame")
     try:
         frame: Up = _UP.decode(raw)
-        return frame
     except _UNREADABLE:
         raise _fault_of(raw) from None
+    return frame
 
 
 def _fault_of(raw: bytes) -> PeerFault:
@@ -371,6 +371,26 @@ class FramedEvent:
     readable: bool = True  # False: the row could not be carried and goes out as `unreadable`
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramedPage:
+    """A dense run of framed events above `after`; `head` as the log knew it then."""
+
+    epoch: str
+    after: int
+    events: Sequence[FramedEvent]
+    head: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramedSign:
+    """An ephemeral, encoded and framed for every watcher of this node."""
+
+    stream: Stream
+    type: str
+    key: str
+    frame: Framed
+
+
 def frame_event(
     stream: Stream, epoch: str, position: int, body: bytes, voids: int | None = None
 ) -> FramedEvent:
@@ -414,7 +434,7 @@ def _unreadable(stream: Stream, position: int) -> bytes:
     )
 
 
-def frame_ephemeral(sign: Ephemeral) -> Framed:
+def frame_ephemeral(sign: Ephemeral) -> FramedSign:
     """Raises PayloadError if the sign breaks a bound or JSON cannot hold it."""
     if len(sign.type) > 64 or len(sign.key) > 96:
         raise PayloadError(f"the type or key of a {sign.type[:64]} sign is too long", "$.key")
@@ -424,23 +444,22 @@ def frame_ephemeral(sign: Ephemeral) -> Framed:
     return _frame_sign(sign, data)
 
 
-def frame_plain(stream: Stream, key: str, payload: bytes) -> Framed | None:
+def frame_plain(stream: Stream, key: str, payload: bytes) -> FramedSign | None:
     """A plain payload as a stream connection gets it; None if over an event frame's bound."""
     sign = Ephemeral(stream=stream, type="plain", key=key)
-    frame = _frame_sign(sign, payload)
-    return frame if len(frame.json) <= EVENT_FRAME_BYTES_MAX else None
+    result = _frame_sign(sign, payload)
+    return result if len(result.frame.json) <= EVENT_FRAME_BYTES_MAX else None
 
 
-def _frame_sign(sign: Ephemeral, data: bytes) -> Framed:
-    return framed(
-        EphemeralFrame(
-            stream=sign.stream,
-            type=sign.type,
-            key=sign.key,
-            ttl_ms=UNSET if sign.ttl_ms is None else sign.ttl_ms,
-            data=msgspec.Raw(data),
-        )
+def _frame_sign(sign: Ephemeral, data: bytes) -> FramedSign:
+    frame = EphemeralFrame(
+        stream=sign.stream,
+        type=sign.type,
+        key=sign.key,
+        ttl_ms=UNSET if sign.ttl_ms is None else sign.ttl_ms,
+        data=msgspec.Raw(data),
     )
+    return FramedSign(stream=sign.stream, type=sign.type, key=sign.key, frame=framed(frame))
 
 
 # --- payloads of the plain side ------------------------------------------------------------------
@@ -491,7 +510,7 @@ def _enc_hook(value: Any) -> Any:
         return dump(mode="json")
     try:
         return msgspec.to_builtins(value)
-    except Exception:
+    except Exception:  # noqa: BLE001  a model's own code may raise anything
         raise TypeError(f"{type(value).__name__} is nothing JSON can hold") from None
 
 

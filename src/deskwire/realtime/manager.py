@@ -1,31 +1,68 @@
-"""ConnectionManager: every open connection of this node, and who each one speaks for."""
+"""ConnectionManager: every open connection of this node, and who each one speaks for.
+
+Used alone, with the baseline's methods, it is the dict of sockets that a FastAPI app already has,
+made right. With streams it carries each event of a log to every connection that may watch it.
+Invariant: the registry holds exactly the open connections; removing one never touches another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import asyncio
+import itertools
+import secrets
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from deskwire.realtime.bus import Bus
-from deskwire.realtime.connection import Closed, Hook
-from deskwire.realtime.frames import Ephemeral
-from deskwire.realtime.gate import ConnectionId, Gate, LoginId, Principal
+from deskwire import telemetry
+from deskwire.realtime import asgi
+from deskwire.realtime.bus import Bus, BusState, Notice
+from deskwire.realtime.codes import TABLE, Code
+from deskwire.realtime.connection import Closed, Hook, PlainConnection, StreamConnection
+from deskwire.realtime.delivery import Limits
+from deskwire.realtime.frames import (
+    Ephemeral,
+    Framed,
+    FramedSign,
+    PayloadError,
+    frame_payload,
+    frame_plain,
+)
+from deskwire.realtime.gate import ConnectionId, Gate, LoginId, Principal, personal_stream
+from deskwire.realtime.hub import Hub
 from deskwire.realtime.log import Log, Page, Stream
+from deskwire.realtime.node import AnyConnection, Node, ports_or_twins
 from deskwire.realtime.presence import Presence
-from deskwire.realtime.transport import Transport
+from deskwire.realtime.tasks import Tasks
+from deskwire.realtime.transport import Socket
+
+_log = telemetry.logger("realtime")
+
+AGENT: Final = "agent"
+EMPLOYEE: Final = "employee"
+STATUS_FIELDS: Final = ("type", "conv_id", "msg_id", "status")
+
+# Which connection the running task, or one it was started from, has made: (manager, person) → id.
+_connected_here: ContextVar[Mapping[tuple[int, Principal], ConnectionId]] = ContextVar(
+    "deskwire_connected_here"
+)
+_manager_numbers = itertools.count()
 
 
 class Policy(StrEnum):
-    LATEST = "latest"  # the newest connection of a person replaces the older ones
-    MANY = "many"  # up to connections_per_person_max; over it the longest unheard one goes
+    """What happens to a person's older plain connections. Streams are always `many`."""
+
+    LATEST = "latest"  # the newest replaces them: 4504
+    MANY = "many"  # up to connections_per_person_max; over it the oldest goes with 4505
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How many a send reached: handed to the transport or queued. Says nothing of arrival."""
 
-    people: int
+    people: int  # distinct persons of whom at least one connection took the payload
     connections: int
 
     def __bool__(self) -> bool:
@@ -33,52 +70,127 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Every bound of a connection and of a node; realtime's one place for them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """Plain numbers, as they stand."""
+    """Plain numbers, as they stand; counts are since the start."""
 
     connections: int
+    plain: int
     people: int
     streams: int
+    tasks: int
+    kept_bytes: int
+    access: int
+    bus: BusState
+    payloads_refused: int
+    slow_closed: int
+    opened: int
+    closed: Mapping[int, int]
+    lagged: int
+    resumed: int
+    events: int
+    events_unreadable: int
+    pages_read: int
+    pages_joined: int
+    pages_kept: int
+    pages_held: int
+    reads_failed: int
+    reports_dropped: int
+    signs_refused: int
 
 
 class ConnectionManager:
+    """Who is connected, and a way to reach them that never waits for a peer.
+
+    The plain side (`connect`, `send_to_agent`, …) needs no `start`. The stream side does: `start`
+    once, `serve` each socket, `ring` after each commit, `drain` and `stop` at the end. All calls
+    belong to one event loop; `disconnect` and the views may be used without one.
+    """
+
     def __init__(  # noqa: PLR0913  the public face: all keyword-only, each with its default
         self,
         *,
         policy: Policy = Policy.LATEST,
         connections_per_person_max: int = 10,
         id_key: Callable[[str], str] = str.casefold,
-        replaced_code: int = 4504,
+        replaced_code: int = Code.REPLACED,
         on_bad_payload: Literal["log", "raise"] = "log",
-        limits: Limits = Limits(),
+        limits: Limits = Limits(),  # noqa: B008  frozen
         log: Log | None = None,
         gate: Gate | None = None,
         bus: Bus | None = None,
         presence: Presence | None = None,
-    ) -> None: ...
+    ) -> None:
+        self.tasks = Tasks()
+        self.limits = limits
+        self._policy = Policy(policy)
+        self._per_person_max = connections_per_person_max
+        self._id_key = id_key
+        self._replaced_code = replaced_code
+        self._on_bad_payload = on_bad_payload
+        self._number = next(_manager_numbers)
+        self._hub: Hub[AnyConnection, StreamConnection] = Hub(
+            kept_events=limits.kept_events, kept_bytes=limits.kept_bytes
+        )
+        self._ports = ports_or_twins(log, gate, bus, presence)
+        self._node = Node(self._hub, self.tasks, limits, connections_per_person_max, self._ports)
+        self._spellings: dict[Principal, str] = {}
+        self._spelling_warned = False
+        self._payload_numbers = itertools.count(1)
+        self._payloads_refused = 0
+        self._slow_closed = 0
+        self.active_connections: Mapping[str, Any] = _PlainView(self, AGENT)
+        self.employee_connections: Mapping[str, Any] = _PlainView(self, EMPLOYEE)
 
-    # plain
+    def __repr__(self) -> str:
+        return f"<ConnectionManager {self._policy.value} {self._hub!r}>"
+
+    # --- plain: the baseline's methods ----------------------------------------------------------
+
     async def connect(
         self, agent_id: str, websocket: Any, *, device: str = "", tab: str = ""
     ) -> ConnectionId:
-        raise NotImplementedError
+        """Accepts and registers. By default the newest replaces the older ones, which are closed.
+
+        The app has checked Origin and login before. Raises only what `accept` raises.
+        """
+        return await self._connect(AGENT, agent_id, websocket, device, tab)
+
+    async def connect_employee(
+        self, employee_id: str, websocket: Any, *, device: str = "", tab: str = ""
+    ) -> ConnectionId:
+        """As `connect`, in the other realm."""
+        return await self._connect(EMPLOYEE, employee_id, websocket, device, tab)
 
     def disconnect(self, agent_id: str, websocket: Any | None = None) -> int:
-        raise NotImplementedError
+        """Takes connections out of the registry and returns how many; closes nothing.
+
+        With `websocket`: that one. Without: the one the calling task (or one it was started from)
+        connected, even if it was replaced since; else all of this person.
+        """
+        return self._disconnect(AGENT, agent_id, websocket)
+
+    def disconnect_employee(self, employee_id: str, websocket: Any | None = None) -> int:
+        """As `disconnect`, in the other realm."""
+        return self._disconnect(EMPLOYEE, employee_id, websocket)
 
     async def send_to_agent(self, agent_id: str, data: Any, *, wait_s: float = 0) -> Reach:
-        raise NotImplementedError
+        """To all of this person's connections. Never waits for a peer, never raises for one.
+
+        `wait_s` is for bulk senders: wait up to so long for room for this one person first.
+        """
+        return await self._send((self._who(AGENT, agent_id),), data, wait_s)
+
+    async def send_to_employee(self, employee_id: str, data: Any, *, wait_s: float = 0) -> Reach:
+        """As `send_to_agent`, in the other realm."""
+        return await self._send((self._who(EMPLOYEE, employee_id),), data, wait_s)
 
     async def broadcast(self, data: Any) -> Reach:
-        raise NotImplementedError
+        """To all agents: encoded once, handed out without a suspension point in between."""
+        return await self._send(self._hub.people(AGENT), data)
 
     async def broadcast_to_employees(self, employee_ids: Collection[str], data: Any) -> Reach:
-        raise NotImplementedError
+        """To these employees, each once; an empty list is nobody."""
+        return await self._send([self._who(EMPLOYEE, each) for each in employee_ids], data)
 
     async def broadcast_message_status(
         self,
@@ -88,53 +200,327 @@ class ConnectionManager:
         participant_ids: Collection[str],
         extra: Mapping[str, Any] | None = None,
     ) -> int:
-        raise NotImplementedError
+        """To these people in both realms; returns how many distinct ones took it.
 
-    # stream
+        `extra` stands beside the four fields and never overrides them.
+        """
+        payload = {"type": "message_status", "conv_id": conv_id, "msg_id": msg_id, "status": status}
+        payload.update(self._beside_status_fields(extra or {}))
+        keys = dict.fromkeys(self._id_key(each) for each in participant_ids)
+        people = [Principal(realm, key) for key in keys for realm in (AGENT, EMPLOYEE)]
+        reached = await self._reach(people, payload)
+        return len({who.person for who in reached})
+
+    def is_agent_online(self, agent_id: str) -> bool:
+        """Has a connection here, or a lease on any node. Decides neither delivery nor fallback."""
+        return self._node.is_present(self._who(AGENT, agent_id))
+
+    def is_employee_online(self, employee_id: str) -> bool:
+        """As `is_agent_online`, in the other realm."""
+        return self._node.is_present(self._who(EMPLOYEE, employee_id))
+
+    # --- streams --------------------------------------------------------------------------------
+
     async def start(self) -> None:
-        """Joins the bus and starts tick, sweep and timers; ready after the first tick."""
-        raise NotImplementedError
+        """Joins the bus and begins the rounds; ready when it returns. Raises what the ports do."""
+        await self._node.start()
 
     async def serve(
-        self, transport: Transport, principal: Principal, login: LoginId, *, until_ms: int
+        self, transport: Socket, principal: Principal, login: LoginId, *, until_ms: int
     ) -> Closed | None:
-        """Runs one desk.v1 connection to its end; `until_ms` is the login's end, Unix ms."""
-        raise NotImplementedError
+        """Runs one `desk.v1` connection whose handshake was accepted.
+
+        `until_ms` is the login's end (Unix ms). Returns how it ended, or None at once if the
+        transport drives itself.
+        """
+        connection = self._node.open(transport, Principal(*principal), login, until_ms)
+        reading = transport.listen(connection.heard, connection.lost)
+        if reading is None:
+            return None
+        try:
+            await reading
+        finally:
+            connection.lost()
+        return connection.closed
 
     def ring(self, stream: Stream, position: int, page: Page | None = None) -> None:
-        """Stream has reached `position`. Called after COMMIT; never raises."""
-        raise NotImplementedError
+        """Stream has reached `position`. Called after COMMIT; never raises.
+
+        `page` spares a read: the committed events, their `access` read after the COMMIT.
+        """
+        self._node.ring(stream, position, page)
 
     def sign(self, ephemeral: Ephemeral, *, except_for: ConnectionId | None = None) -> None:
-        """Hands a passing sign to every watcher, here and on other nodes."""
-        raise NotImplementedError
+        """Hands a passing sign to every watcher, here and on other nodes. Never raises."""
+        self._node.sign(ephemeral, except_for)
 
-    async def kick(self, principal: Principal, code: int = 4506) -> None:
-        raise NotImplementedError
+    async def kick(self, principal: Principal, code: int = Code.KICKED) -> None:
+        """Closes all of this principal's connections, on every node."""
+        await self._everywhere(Notice(principal=Principal(*principal), code=int(code)))
 
-    async def end_login(self, login: LoginId, code: int = 4507) -> None:
-        raise NotImplementedError
+    async def end_login(self, login: LoginId, code: int = Code.LOGGED_OUT) -> None:
+        """Closes all connections of this login, on every node."""
+        await self._everywhere(Notice(login=login, code=int(code)))
 
     async def recheck(self, principal: Principal) -> None:
-        """Rights changed: asks the gate again for all this principal watches."""
-        raise NotImplementedError
+        """Rights changed: the gate is asked again, on every node; returns once applied here."""
+        await self._everywhere(Notice(principal=Principal(*principal)))
 
     async def drain(self, window_s: float = 20) -> None:
-        raise NotImplementedError
+        """Takes nobody new and sends everybody away in even slices within `window_s`."""
+        await self._node.drain(window_s)
 
     async def stop(self) -> None:
-        raise NotImplementedError
+        """Closes the rest with 4001, aborts after 2 s, ends every task. Twice is harmless."""
+        await self._node.close_all()
+        await self._node.stop()
+        await self.tasks.close()
 
     def stats(self) -> Stats:
-        raise NotImplementedError
+        node, feed = self._node.counts, self._node.feed
+        connections = self._hub.connections
+        return Stats(
+            connections=len(connections),
+            plain=sum(isinstance(c, PlainConnection) for c in connections.values()),
+            people=self._hub.people_count,
+            streams=len(self._hub.channels),
+            tasks=len(self.tasks),
+            kept_bytes=self._hub.kept_bytes,
+            access=feed.access,
+            bus=self._ports.bus.state(),
+            payloads_refused=self._payloads_refused,
+            slow_closed=self._slow_closed + node.closed.get(Code.SLOW, 0),
+            opened=node.opened,
+            closed=dict(node.closed),
+            lagged=node.lagged,
+            resumed=node.resumed,
+            events=feed.counts.events,
+            events_unreadable=feed.counts.unreadable,
+            pages_read=feed.counts.pages_read,
+            pages_joined=feed.counts.pages_joined,
+            pages_kept=feed.counts.pages_kept,
+            pages_held=feed.counts.pages_held,
+            reads_failed=feed.counts.reads_failed,
+            reports_dropped=node.reports_dropped,
+            signs_refused=node.signs_refused,
+        )
 
     def on(self, hook: Callable[[Hook], None]) -> None:
-        raise NotImplementedError
+        """Calls `hook` for each stream connection opened, resumed, lagging or closed."""
+        self._node.on(hook)
 
     @property
     def accepting(self) -> bool:
-        """False while draining, stopped or at the node's bound: refuse upgrades with 503."""
-        raise NotImplementedError
+        """False before start, while draining and at the node's bound: refuse upgrades with 503."""
+        full = len(self._hub.connections) >= self.limits.connections
+        return self._node.running and not self._node.draining and not full
+
+    # --- connecting -----------------------------------------------------------------------------
+
+    async def _connect(
+        self, realm: str, person: str, websocket: Any, device: str, tab: str
+    ) -> ConnectionId:
+        who = self._who(realm, person)
+        await asgi.accept(websocket)
+        # From here to the end without an await: of two at once, one stays and the other is closed.
+        connection_id = ConnectionId(f"c-{secrets.token_hex(8)}")
+        transport = asgi.transport_over(websocket, self.tasks)
+        connection = PlainConnection(
+            connection_id,
+            who,
+            person,
+            websocket,
+            transport,
+            self._plain_gone,
+            close_s=self.limits.close_ms / 1_000,
+        )
+        connection.device, connection.tab = device, tab
+        losers = self._losers(who, websocket, device, tab)
+        for loser in losers:
+            self._hub.remove(loser.id)
+        self._hub.add(connection_id, who, connection)
+        self._note(who, person, connection_id, websocket, transport)
+        for loser in losers:
+            self._close_loser(loser, websocket)
+        return connection_id
+
+    def _losers(
+        self, who: Principal, websocket: Any, device: str, tab: str
+    ) -> list[PlainConnection]:
+        """Which of this person's plain connections make way for the newcomer."""
+        mine = [c for c in self._hub.of(who) if isinstance(c, PlainConnection)]
+        if self._policy is Policy.LATEST:
+            return mine
+        place = (device, tab)
+        again = [
+            c for c in mine if c.websocket is websocket or ((c.device, c.tab) == place and tab)
+        ]
+        others = [c for c in mine if c not in again]
+        return again + others[: max(0, len(others) + 1 - self._per_person_max)]
+
+    def _close_loser(self, loser: PlainConnection, websocket: Any) -> None:
+        if loser.websocket is websocket:  # connected again: the same socket stays open
+            loser.forget()
+        elif self._policy is Policy.LATEST or loser.tab:
+            loser.close(self._replaced_code, TABLE[Code.REPLACED].name)
+        else:
+            loser.close(Code.TOO_MANY_CONNECTIONS, TABLE[Code.TOO_MANY_CONNECTIONS].name)
+
+    def _note(
+        self,
+        who: Principal,
+        said: str,
+        connection_id: ConnectionId,
+        websocket: Any,
+        transport: asgi.AsgiTransport,
+    ) -> None:
+        """Remembers which task connected whom, for `disconnect` without a socket and for abort."""
+        noted = dict(_connected_here.get({}))
+        if not noted and asgi.is_starlette(websocket):
+            # The endpoint's task, as far as we can tell: it has connected nobody else.
+            transport.ends(asyncio.current_task())
+        noted[self._number, who] = connection_id
+        _connected_here.set(noted)
+        known = self._spellings.get(who)
+        if known is not None and known != said and not self._spelling_warned:
+            self._spelling_warned = True
+            _log.warning("ids_differ_in_spelling", setting="id_key", ids=(known, said))
+        self._spellings[who] = said
+
+    def _disconnect(self, realm: str, person: str, websocket: Any | None) -> int:
+        who = self._who(realm, person)
+        mine = [c for c in self._hub.of(who) if isinstance(c, PlainConnection)]
+        if websocket is not None:
+            mine = [c for c in mine if c.websocket is websocket]
+        else:
+            noted = _connected_here.get({}).get((self._number, who))
+            if noted is not None:
+                mine = [c for c in mine if c.id == noted]
+        for connection in mine:
+            self._hub.remove(connection.id)
+            connection.forget()
+        self._forget_spelling(who)
+        return len(mine)
+
+    def _plain_gone(self, connection: PlainConnection) -> None:
+        """It failed or was closed as slow: exactly this one leaves the registry."""
+        self._hub.remove(connection.id)
+        self._forget_spelling(connection.who)
+        if connection.ended is not None and connection.ended[0] == Code.SLOW:
+            self._slow_closed += 1
+
+    def _forget_spelling(self, who: Principal) -> None:
+        if not self._hub.of(who):
+            self._spellings.pop(who, None)
+
+    def _who(self, realm: str, person: str) -> Principal:
+        return Principal(realm, self._id_key(person))
+
+    # --- sending --------------------------------------------------------------------------------
+
+    async def _send(self, people: Sequence[Principal], data: Any, wait_s: float = 0) -> Reach:
+        reached = await self._reach(people, data, wait_s)
+        return Reach(people=len(reached), connections=sum(reached.values()))
+
+    async def _reach(
+        self, people: Sequence[Principal], data: Any, wait_s: float = 0
+    ) -> dict[Principal, int]:
+        """Who took it, with how many connections."""
+        frame = self._encode(data)
+        if frame is None:
+            return {}
+        if wait_s > 0:
+            await self._wait_for_room(people, len(frame.json), wait_s)
+        reached, crowded = self._hand_out(dict.fromkeys(people), frame)
+        if crowded:  # a sender that never lets go would keep the peers from being written to
+            await asyncio.sleep(0)
+        return reached
+
+    def _hand_out(
+        self, people: Collection[Principal], frame: Framed
+    ) -> tuple[dict[Principal, int], bool]:
+        """The fan-out: over a snapshot, without an await. Also: is some backlog over half full?"""
+        reached: dict[Principal, int] = {}
+        crowded = False
+        number = next(self._payload_numbers)
+        for who in people:
+            signs: FramedSign | None = None
+            taken = 0
+            for connection in self._hub.of(who):
+                if isinstance(connection, PlainConnection):
+                    taken += connection.send(frame)
+                    crowded = crowded or connection.is_over_half
+                else:
+                    signs = signs or frame_plain(
+                        personal_stream(who), f"plain:{self._node.id}:{number}", frame.json
+                    )
+                    taken += signs is not None and connection.plain(signs)
+            if taken:
+                reached[who] = taken
+        return reached, crowded
+
+    async def _wait_for_room(self, people: Collection[Principal], size: int, wait_s: float) -> None:
+        waits = [
+            connection.wait_for_room(size, wait_s)
+            for who in people
+            for connection in self._hub.of(who)
+            if isinstance(connection, PlainConnection)
+        ]
+        await asyncio.gather(*waits)
+
+    def _encode(self, data: Any) -> Framed | None:
+        """Before any connection is touched: a payload that cannot be carried is its caller's."""
+        try:
+            return frame_payload(data)
+        except PayloadError as fault:
+            self._payloads_refused += 1
+            if self._on_bad_payload == "raise":
+                raise
+            _log.error("payload_refused", path=fault.path, fault=str(fault), exc_info=True)
+            return None
+
+    def _beside_status_fields(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        clashing = sorted(key for key in extra if key in STATUS_FIELDS)
+        if clashing:
+            _log.warning("status_fields_not_overridden", keys=clashing)
+        return {key: value for key, value in extra.items() if key not in STATUS_FIELDS}
+
+    async def _everywhere(self, notice: Notice) -> None:
+        self._node.publish(notice)
+        await self._node.act_on(notice)
+
+
+class _PlainView(Mapping[str, Any]):
+    """A realm's plain connections as the baseline's dict: id → its newest WebSocket. Read-only.
+
+    Looked up by `id_key`; iteration gives the spelling last used.
+    """
+
+    def __init__(self, manager: ConnectionManager, realm: str) -> None:
+        self._manager = manager
+        self._realm = realm
+
+    def __getitem__(self, person: str) -> Any:
+        found = self._newest(self._manager._who(self._realm, person))  # noqa: SLF001  its own view
+        if found is None:
+            raise KeyError(person)
+        return found.websocket
+
+    def __iter__(self) -> Iterator[str]:
+        hub = self._manager._hub  # noqa: SLF001  its own view
+        newest = (self._newest(who) for who in hub.people(self._realm))
+        return iter([connection.said_id for connection in newest if connection is not None])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def _newest(self, who: Principal) -> PlainConnection | None:
+        hub = self._manager._hub  # noqa: SLF001  its own view
+        plain = [c for c in hub.of(who) if isinstance(c, PlainConnection)]
+        return plain[-1] if plain else None
 
 
 manager = ConnectionManager()

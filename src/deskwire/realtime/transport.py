@@ -6,20 +6,23 @@ Invariant: what was written leaves in the order of the calls, or the transport i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeAlias
 
-from deskwire.realtime.frames import Framed
+from deskwire.realtime.frames import Framed, PeerFault
 
 # What `room` says once the peer is gone, however the server below put it.
 CLOSED: Final = -1
 
 
+Heard: TypeAlias = Callable[[str | bytes | PeerFault], None]
+
+
 class Transport(Protocol):
-    """One socket. No method waits, none raises for a peer's fault."""
+    """One socket as it is written to. No method waits, none raises for a peer's fault."""
 
     def room(self) -> int:
-        """Bytes it takes now; 0 = not writable; CLOSED = gone for good."""
+        """Bytes it takes now; 0 = not writable, or closing; CLOSED = gone for good."""
         ...
 
     def write(self, frames: Sequence[Framed]) -> None:
@@ -39,6 +42,17 @@ class Transport(Protocol):
         ...
 
 
+class Socket(Transport, Protocol):
+    """A transport that is read as well, for connections the manager serves whole."""
+
+    def listen(self, heard: Heard, lost: Callable[[], None]) -> Awaitable[None] | None:
+        """Hands each text frame to `heard` (or a PeerFault for a binary one), then calls `lost`.
+
+        Returns what to await until the socket is gone, or None if it drives itself.
+        """
+        ...
+
+
 class MemoryTransport:
     """The twin: what a peer would have received, with a peer that reads only when told to.
 
@@ -54,10 +68,14 @@ class MemoryTransport:
         self.aborted = False
         self.gone = False
         self._call: Callable[[], None] = lambda: None
+        self._heard: Heard = lambda _: None
+        self._lost: Callable[[], None] = lambda: None
 
     def room(self) -> int:
-        if self.gone or self.aborted or self.closed is not None:
+        if self.gone or self.aborted:
             return CLOSED
+        if self.closed is not None:
+            return 0
         return max(0, self.capacity - self.waiting_bytes)
 
     @property
@@ -65,7 +83,7 @@ class MemoryTransport:
         return sum(frame.size for frame in self.waiting)
 
     def write(self, frames: Sequence[Framed]) -> None:
-        if self.room() == CLOSED:
+        if self.gone or self.aborted or self.closed is not None:
             return
         (self.received if self.reading else self.waiting).extend(frames)
 
@@ -91,8 +109,18 @@ class MemoryTransport:
         self.aborted = True
         self.waiting.clear()
 
+    def listen(self, heard: Heard, lost: Callable[[], None]) -> None:
+        self._heard, self._lost = heard, lost
+
+    def peer_sends(self, data: str | bytes | PeerFault) -> None:
+        """A frame of the peer arrives."""
+        if not self.gone:
+            self._heard(data)
+
     def lose(self) -> None:
-        """The peer vanishes."""
-        self.gone = True
+        """The peer vanishes, or has finished the close that was begun."""
         self.waiting.clear()
-        self._call()
+        if not self.gone:
+            self.gone = True
+            self._call()
+            self._lost()
