@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deskwire.desk.events import Stream
+from deskwire.desk.events import DESK_STREAM, Stream
 from deskwire.desk.people import Actor, PersonId, Principal, Realm
 
 
@@ -143,9 +143,9 @@ def sees(actor: Actor, stream: Stream, sight: Sight | None) -> Bounds | None:
         case "conv":
             return _sees_conversation(actor, stream, sight) if sight else None
         case "queue":
-            return Bounds() if actor.serves(rest) else None
+            return Bounds() if rest and actor.serves(rest) else None
         case "desk":
-            return Bounds() if actor.is_agent and not rest else None
+            return Bounds() if actor.is_agent and stream == DESK_STREAM else None
         case Realm.AGENT.value | Realm.EMPLOYEE.value:
             own = actor.principal == (kind, rest)
             return Bounds() if own else None

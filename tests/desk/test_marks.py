@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from functools import reduce
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deskwire.desk.marks import Mark, as_employees_see, raised
+from deskwire.desk.people import Realm
+
+positions = st.integers(0, 30)
+reports = st.lists(st.tuples(positions, positions), max_size=8)
+NOBODY = Mark(realm=Realm.AGENT, person="wang")
+
+
+def told(mark: Mark, report: tuple[int, int], head: int = 20) -> Mark:
+    delivered, read = report
+    return raised(mark, delivered=delivered, read=read, head=head, now=mark.at + 1) or mark
+
+
+def where(mark: Mark) -> tuple[int, int]:
+    return mark.delivered, mark.read
+
+
+@given(reports)
+def test_a_mark_never_falls_and_never_passes_the_head(told_: list[tuple[int, int]]) -> None:
+    mark = NOBODY
+    for report in told_:
+        after = told(mark, report)
+        assert after.delivered >= mark.delivered
+        assert after.read >= mark.read
+        assert 0 <= after.read <= after.delivered <= 20
+        mark = after
+
+
+@given(reports, st.randoms(use_true_random=False))
+def test_the_order_of_reports_makes_no_difference(
+    told_: list[tuple[int, int]], chance: object
+) -> None:
+    shuffled = list(told_)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]  # Hypothesis hands over a Random
+
+    assert where(reduce(told, told_, NOBODY)) == where(reduce(told, shuffled, NOBODY))
+
+
+@given(reports)
+def test_a_report_said_twice_says_nothing_new(told_: list[tuple[int, int]]) -> None:
+    mark = reduce(told, told_, NOBODY)
+
+    for delivered, read in told_:
+        assert raised(mark, delivered=delivered, read=read, head=20, now=99) is None
+
+
+def test_reading_lifts_delivery() -> None:
+    assert where(told(NOBODY, (0, 7))) == (7, 7)
+
+
+def test_a_report_beyond_the_head_counts_up_to_the_head() -> None:
+    assert where(told(NOBODY, (2**60, 2**60), head=3)) == (3, 3)
+
+
+def test_a_negative_report_moves_nothing() -> None:
+    assert raised(NOBODY, delivered=-5, read=-5, head=3, now=1) is None
+
+
+def test_employees_see_all_agents_as_one_reader() -> None:
+    marks = [
+        Mark(realm=Realm.AGENT, person="wang", delivered=5, read=2, at=10),
+        Mark(realm=Realm.EMPLOYEE, person="ann", delivered=9, read=9, at=30),
+        Mark(realm=Realm.AGENT, person="chen", delivered=4, read=4, at=20),
+    ]
+
+    seen = as_employees_see(marks)
+
+    assert seen == [
+        marks[1],
+        Mark(realm=Realm.AGENT, person="staff", delivered=5, read=4, at=20),
+    ]
+
+
+def test_where_no_agent_has_read_there_is_no_staff_mark() -> None:
+    assert as_employees_see([]) == []
