@@ -28,8 +28,7 @@ class Page {
   }
 
   heed(outs: Out[]): Out[] {
-    for (const out of outs)
-      if (out.do === "apply") this.applied.push([out.stream, out.position]);
+    for (const out of outs) if (out.do === "apply") this.applied.push([out.stream, out.position]);
     return outs;
   }
 
@@ -299,12 +298,15 @@ describe("watching", () => {
     expect(page.delivery.place("a")).toBeUndefined();
   });
 
-  test.each(["epoch", "ahead", "trimmed", "far"])("reset (%s): load, and nothing after it", (why) => {
-    const page = opened({ a: ["e1", 5] });
-    const outs = page.receive({ op: "reset", stream: "a", epoch: "e2", head: 1, why }, event(6));
-    expect(outs).toEqual([{ do: "load", stream: "a", why }]);
-    expect(page.kind).toBe("live");
-  });
+  test.each(["epoch", "ahead", "trimmed", "far"])(
+    "reset (%s): load, and nothing after it",
+    (why) => {
+      const page = opened({ a: ["e1", 5] });
+      const outs = page.receive({ op: "reset", stream: "a", epoch: "e2", head: 1, why }, event(6));
+      expect(outs).toEqual([{ do: "load", stream: "a", why }]);
+      expect(page.kind).toBe("live");
+    },
+  );
 
   test("a reset unasked", () => {
     const page = watching(5);
@@ -332,7 +334,12 @@ describe("watching", () => {
 
   test("too many watches: the stream is gone, and it is said", () => {
     const page = opened({ a: ["e1", 5] });
-    const outs = page.receive({ op: "error", code: "too_many_watches", about: "watch", stream: "a" });
+    const outs = page.receive({
+      op: "error",
+      code: "too_many_watches",
+      about: "watch",
+      stream: "a",
+    });
     expect(kinds(outs)).toEqual(["complaint", "gone"]);
   });
 

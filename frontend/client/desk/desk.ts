@@ -202,21 +202,28 @@ class PageDesk implements Desk {
       get: <T>(path: string) => this.get<T>(path),
       saw: (stream: string, position: number, event: DeskEvent) =>
         this.saw(stream, position, event),
-      loaded: (positions: Positions) => {
-        for (const stream of Object.keys(positions)) {
-          const place = positions[stream];
-          if (place) this.outbox.seen(stream, place);
-        }
-      },
+      loaded: (snapshot: { positions: Positions; entries?: Entry[] }) => this.loaded(snapshot),
       screen: (conv: string, on: boolean) => this.screen(conv, on),
     };
   }
 
-  private saw(stream: string, position: number, event: DeskEvent): void {
-    const by = event.by;
+  private loaded({ positions, entries }: { positions: Positions; entries?: Entry[] }): void {
+    for (const { stream, event } of entries ?? []) this.confirm(stream, event);
+    for (const stream of Object.keys(positions)) {
+      const place = positions[stream];
+      if (place) this.outbox.seen(stream, place);
+    }
+  }
+
+  /** My own words have come back by the road on which everybody sees them. */
+  private confirm(stream: string, { by, data }: DeskEvent): void {
     const mine = by !== null && by.realm === this.options.realm && by.id === this.person;
-    const id = event.data?.command_id;
+    const id = data?.command_id;
     if (mine && typeof id === "string" && stream.startsWith("conv:")) this.outbox.confirm(id);
+  }
+
+  private saw(stream: string, position: number, event: DeskEvent): void {
+    this.confirm(stream, event);
     const epoch = this.socket.epoch(stream);
     if (epoch) this.outbox.seen(stream, [epoch, position]);
   }

@@ -4,14 +4,14 @@ import type { Reader } from "../watches.ts";
 import type { Ephemeral, From, Positions } from "../wire.ts";
 import type { Talk } from "./desk.ts";
 import { isTransient, Refusal, retryDelay } from "./http.ts";
-import type { DeskEvent, FoldInput } from "./model.ts";
+import type { DeskEvent, Entry, FoldInput } from "./model.ts";
 
 export interface FollowingPorts {
   path: string;
   socket: Socket;
   get<T>(path: string): Promise<T>;
   saw(stream: string, position: number, event: DeskEvent): void;
-  loaded(positions: Positions): void;
+  loaded(snapshot: { positions: Positions; entries?: Entry[] }): void;
   /** A conversation came on screen or left it. */
   screen(conv: string, on: boolean): void;
 }
@@ -87,7 +87,7 @@ export class Following<S extends { positions: Positions }, V> implements Talk<V>
     if (this.isOver || load !== this.loads) return;
     this.loaded += 1;
     this.current = this.options.fold(this.current, { snapshot });
-    this.ports.loaded(snapshot.positions);
+    this.ports.loaded(snapshot);
     this.options.show(this.current);
     this.watch(snapshot.positions);
   }
