@@ -166,7 +166,7 @@ class Desk:
         for realm in Realm:
             identity = identity_in(realm, self.logins, cookies)
             api.include_router(commands_router(realm, identity, self.execute))
-            api.include_router(reads_router(realm, identity, reads))
+            api.include_router(reads_router(realm, identity, reads, self.now))
             api.include_router(me_router(realm, identity, self.logins, reads, cookies))
         agent = identity_in(Realm.AGENT, self.logins, cookies)
         api.include_router(agent_login_router(agent, self.logins, reads, cookies))

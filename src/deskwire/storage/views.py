@@ -112,18 +112,16 @@ async def boot(conn: Transaction, who: Actor) -> Json:
     """What a page needs once, and the positions from which it watches."""
     mine = await _mine(conn, who)
     shared: Json = {
+        "me": await _me(conn, who),
         "settings": {"text_chars_max": TEXT_CHARS_MAX},
         "categories": [_category(found) for found in await office.categories(conn)],
         "rows": await row_views(conn, who, mine),
         "marks": await _own_marks(conn, who, mine),
     }
-    streams = [ev.personal_stream(who.principal), *_conv_streams(mine)]
+    unclosed = [state for state in mine if state.status is not Status.CLOSED]
+    streams = [ev.personal_stream(who.principal), *_conv_streams(unclosed)]
     if not who.is_agent:
-        return {
-            **shared,
-            "me": await _employee(conn, who),
-            "positions": await places(conn, streams),
-        }
+        return {**shared, "positions": await places(conn, streams)}
     groups = [group for group in await office.groups(conn) if who.serves(group.id)]
     streams += [ev.DESK_STREAM, *(ev.queue_stream(group.id) for group in groups)]
     return {

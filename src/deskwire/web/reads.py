@@ -1,5 +1,6 @@
 """What both realms read: boot, lists, a conversation, its pages, a stream's events."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -17,7 +18,7 @@ POSITION_MAX = 2**53 - 1
 Position = Annotated[int | None, Query(ge=0, le=POSITION_MAX)]
 
 
-def reads_router(realm: Realm, identity: Any, reads: Views) -> APIRouter:
+def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], int]) -> APIRouter:
     """The GET routes under `/api/<realm>`. What one may not see is `not_found`."""
     router = APIRouter(prefix=f"/api/{realm.value}")
     who_reads = Annotated[Identity, Depends(identity)]
@@ -25,7 +26,7 @@ def reads_router(realm: Realm, identity: Any, reads: Views) -> APIRouter:
     @router.get("/boot")
     async def boot(who: who_reads) -> dict[str, Any]:
         found = _found(await reads.boot(who.principal), Code.LOGIN_REQUIRED)
-        return {**found, "until": who.until}
+        return {**found, "now": now(), "until": who.until}
 
     @router.get("/conversations")
     async def conversations(
