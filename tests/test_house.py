@@ -78,7 +78,10 @@ HOMES: dict[str, tuple[str, ...]] = {
 IMPORT_NAMES = {"argon2-cffi": "argon2"}  # where the distribution is called otherwise
 NOT_IMPORTED = {"h11"}  # uvicorn's; listed for the floor that closes a hole
 
-REALTIME_PURE = ("frames", "codes", "delivery", "hub", "transport", "log", "gate")
+REALTIME_PURE = (
+    *("frames", "codes", "delivery", "hub", "transport", "log", "gate"),
+    *("backlog", "limits", "outputs", "pulse", "watch", "window"),  # delivery's parts
+)
 SIMULATOR_PURE = ("chance", "faults", "people", "world")
 WECOM_PURE = ("crypto", "messages", "errors", "limits")
 PURE = {

@@ -14,20 +14,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from deskwire import telemetry
 from deskwire.realtime import frames
 from deskwire.realtime.codes import TABLE, Code
-from deskwire.realtime.delivery import (
-    NEVER,
-    Abort,
-    Ask,
-    Close,
-    Delivery,
-    Denied,
-    Live,
-    Output,
-    Phase,
-    Read,
-    Tell,
-    Write,
-)
+from deskwire.realtime.delivery import NEVER, Delivery, Phase
 from deskwire.realtime.frames import Framed, FramedEvent, FramedPage, FramedSign, PeerFault
 from deskwire.realtime.gate import (
     Acked,
@@ -41,7 +28,9 @@ from deskwire.realtime.gate import (
     ViewingSign,
 )
 from deskwire.realtime.log import Head, Stream
+from deskwire.realtime.outputs import Abort, Ask, Close, Live, Output, Read, Tell, Write
 from deskwire.realtime.transport import CLOSED, Transport
+from deskwire.realtime.watch import Denied
 
 _log = telemetry.logger("realtime")
 
@@ -179,9 +168,9 @@ class StreamConnection:
 
     def plain(self, sign: FramedSign) -> bool:
         """A plain payload; whether it was taken."""
-        before = self.delivery.sheds
+        before = self.delivery.backlog.sheds
         self._step(lambda now: self.delivery.ephemeral(sign, now))
-        return self.delivery.phase is Phase.OPEN and self.delivery.sheds == before
+        return self.delivery.phase is Phase.OPEN and self.delivery.backlog.sheds == before
 
     def writable(self) -> None:
         """The transport let something go, or is gone."""
@@ -197,7 +186,7 @@ class StreamConnection:
 
     @property
     def login_until_ms(self) -> int:
-        return self.delivery.login_until
+        return self.delivery.pulse.login_until
 
     def renewed(self, until_ms: int) -> None:
         self._step(lambda now: self.delivery.renewed(until_ms, now))

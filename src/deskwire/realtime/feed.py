@@ -16,12 +16,13 @@ from typing import Final
 from deskwire import telemetry
 from deskwire.realtime.codes import Code
 from deskwire.realtime.connection import PlainConnection, StreamConnection
-from deskwire.realtime.delivery import Denied, Limits, Standing, UnwatchedWhy, Watch
-from deskwire.realtime.frames import FramedPage, frame_event
+from deskwire.realtime.frames import FramedPage, UnwatchedWhy, frame_event
 from deskwire.realtime.gate import ConnectionId, Gate, Loss, Narrowed, Permits, Principal
 from deskwire.realtime.hub import Channel, Hub
+from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import Head, Log, Page, Stream
 from deskwire.realtime.tasks import Tasks
+from deskwire.realtime.watch import Denied, Standing, Watch
 
 _log = telemetry.logger("realtime")
 

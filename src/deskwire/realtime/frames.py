@@ -150,6 +150,13 @@ Up: TypeAlias = (
 # --- frames down ---------------------------------------------------------------------------------
 
 
+ResetWhy: TypeAlias = Literal["epoch", "ahead", "trimmed", "far"]
+UnwatchedWhy: TypeAlias = Literal["denied", "left", "revoked", "gone"]
+ErrorCode: TypeAlias = Literal[
+    "unknown_op", "not_watching", "denied", "too_many_watches", "too_large", "too_fast"
+]
+
+
 class HelloLimits(Struct, frozen=True, kw_only=True):
     watches: int
     frame_bytes: int
@@ -198,12 +205,12 @@ class Reset(_Frame, frozen=True, kw_only=True, tag="reset"):
     stream: str
     epoch: str
     head: int
-    why: Literal["epoch", "ahead", "trimmed", "far"]
+    why: ResetWhy
 
 
 class Unwatched(_Frame, frozen=True, kw_only=True, tag="unwatched"):
     stream: str
-    why: Literal["denied", "left", "revoked", "gone"]
+    why: UnwatchedWhy
 
 
 class EphemeralFrame(_Frame, frozen=True, kw_only=True, tag="ephemeral"):
@@ -230,9 +237,7 @@ class Login(_Frame, frozen=True, kw_only=True, tag="login"):
 
 
 class Error(_Frame, frozen=True, kw_only=True, tag="error"):
-    code: Literal[
-        "unknown_op", "not_watching", "denied", "too_many_watches", "too_large", "too_fast"
-    ]
+    code: ErrorCode
     about: Annotated[str, Meta(max_length=32)]
     stream: str | UnsetType = UNSET
     retry_ms: int | UnsetType = UNSET
@@ -357,6 +362,33 @@ def encode(frame: Up | Down) -> bytes:
 
 def framed(frame: Down) -> Framed:
     return Framed(_ENCODER.encode(frame))
+
+
+def ping(now: int, heads: dict[Stream, int]) -> Ping:
+    return Ping(now=now, heads=heads or UNSET)
+
+
+def alive(n: int, heads: dict[Stream, int]) -> Alive:
+    return Alive(n=n, heads=heads or UNSET)
+
+
+def error(code: ErrorCode, about: str, stream: Stream | None, retry_ms: int | None) -> Error:
+    return Error(
+        code=code,
+        about=about,
+        stream=UNSET if stream is None else stream,
+        retry_ms=UNSET if retry_ms is None else retry_ms,
+    )
+
+
+def sign_in_live(sign: Ephemeral, data: bytes, ttl_ms: int | None) -> Sign:
+    """`data` is the sign's, encoded before; `ttl_ms` what is left of it."""
+    return Sign(
+        type=sign.type,
+        key=sign.key,
+        ttl_ms=UNSET if ttl_ms is None else ttl_ms,
+        data=msgspec.Raw(data),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

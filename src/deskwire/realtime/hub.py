@@ -12,8 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from msgspec import UNSET, Raw
-
 from deskwire.realtime import frames
 from deskwire.realtime.frames import Ephemeral, Framed, FramedEvent, FramedPage, FramedSign
 from deskwire.realtime.gate import ConnectionId, Principal
@@ -217,11 +215,8 @@ class Hub(Generic[C, W]):
             room -= len(held.data) + 256
             if len(signs) == frames.SIGNS_MAX or room < 0:
                 break
-            ttl_ms = UNSET if held.until is None else held.until - now
-            sign = held.sign
-            signs.append(
-                frames.Sign(type=sign.type, key=sign.key, ttl_ms=ttl_ms, data=Raw(held.data))
-            )
+            ttl_ms = None if held.until is None else held.until - now
+            signs.append(frames.sign_in_live(held.sign, held.data, ttl_ms))
         return frames.framed(
             frames.Live(stream=channel.stream, position=position, signs=tuple(reversed(signs)))
         )

@@ -21,7 +21,6 @@ from deskwire.realtime import asgi
 from deskwire.realtime.bus import Bus, BusState, Notice
 from deskwire.realtime.codes import TABLE, Code
 from deskwire.realtime.connection import Closed, Hook, PlainConnection, StreamConnection
-from deskwire.realtime.delivery import Limits
 from deskwire.realtime.frames import (
     Ephemeral,
     Framed,
@@ -32,6 +31,7 @@ from deskwire.realtime.frames import (
 )
 from deskwire.realtime.gate import ConnectionId, Gate, LoginId, Principal, personal_stream
 from deskwire.realtime.hub import Hub
+from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import Log, Page, Stream
 from deskwire.realtime.node import AnyConnection, Node, ports_or_twins
 from deskwire.realtime.presence import Presence

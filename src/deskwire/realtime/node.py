@@ -28,13 +28,15 @@ from deskwire.realtime.connection import (
     Resumed,
     StreamConnection,
 )
-from deskwire.realtime.delivery import Delivery, Greeting, Limits, Phase
+from deskwire.realtime.delivery import Delivery, Phase
 from deskwire.realtime.feed import Feed
 from deskwire.realtime.frames import Ephemeral, Framed, PayloadError
 from deskwire.realtime.gate import ConnectionId, Gate, LoginId, MemoryGate, Principal, Report
 from deskwire.realtime.hub import Hub
+from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import Log, MemoryLog, Page, Stream
 from deskwire.realtime.presence import LEASE_RENEW_S, Lease, MemoryPresence, Presence
+from deskwire.realtime.pulse import Greeting
 from deskwire.realtime.tasks import Tasks
 from deskwire.realtime.timers import Timers
 from deskwire.realtime.transport import Socket
@@ -247,7 +249,7 @@ class Node:
         """The newcomer enters. Refusing it would let a half-open owner lock its person out."""
         over = len(mine) - self._per_person_max
         others = [c for c in mine if c is not newcomer]
-        others.sort(key=lambda c: (c.delivery.visible, c.delivery.heard_at))
+        others.sort(key=lambda c: (c.delivery.visible, c.delivery.pulse.heard_at))
         for connection in others[: max(0, over)]:
             connection.leave(Code.TOO_MANY_CONNECTIONS)
 
@@ -338,7 +340,7 @@ class Node:
         leases = [
             self._lease(c)
             for c in self.all_streams()
-            if c.delivery.phase is Phase.OPEN and c.delivery.heard_at >= heard_after
+            if c.delivery.phase is Phase.OPEN and c.delivery.pulse.heard_at >= heard_after
         ]
         if leases:
             await self._presence.hold(leases)
@@ -360,7 +362,7 @@ class Node:
             node_start=self._start_number,
             device=delivery.device,
             visible=delivery.visible,
-            heard_ms=time.time_ns() // 1_000_000 - (self.now() - delivery.heard_at),
+            heard_ms=time.time_ns() // 1_000_000 - (self.now() - delivery.pulse.heard_at),
         )
 
     async def _follow_presence(self) -> None:

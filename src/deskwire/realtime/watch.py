@@ -1,0 +1,104 @@
+"""One stream of one connection: where it stands, and whether it can be resumed. Pure.
+
+It never knows whose it is. The rules of resume are `start` and `broken_by`, nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from deskwire.realtime.frames import Place, ResetWhy, UnwatchedWhy
+from deskwire.realtime.gate import Permit
+from deskwire.realtime.log import Head
+
+
+class Standing(Enum):
+    """Of a watch; a stream without one has none."""
+
+    ASKED = "asked"  # gate and log have not answered yet
+    BEHIND = "behind"  # paged from the log: after a resume, a gap, or for want of room
+    LIVE = "live"  # takes events as they are committed
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The gate's no. `why` is None where the gate gave no reason of its own."""
+
+    why: UnwatchedWhy | None = None
+
+
+@dataclass(slots=True)
+class Watch:
+    """acked ≤ sent ≤ head. `unacked` holds the bytes of positions acked + 1 … sent."""
+
+    place: Place | None  # where the client said it stands
+    standing: Standing = Standing.ASKED
+    epoch: str = ""
+    sent: int = 0
+    acked: int = 0
+    head: int = 0
+    permit: Permit = field(default_factory=Permit)
+    reading: int | None = None  # the `after` of the Read that is out
+    unacked: deque[int] = field(default_factory=deque)
+    read: int = 0  # the highest mark told
+    viewing: bool = False
+    typing_at: int | None = None  # when `typing on` was last told
+
+    @property
+    def end(self) -> int:
+        """The head as this watcher meets it: who left sees up to `until`."""
+        until = self.permit.until
+        return self.head if until is None or self.head < until else until
+
+    @property
+    def resumes(self) -> bool:
+        """The client named a place of its own, hence holds everything up to it."""
+        return self.place is not None and self.place[0] is not None
+
+    def begin(self, permit: Permit, head: Head) -> None:
+        """Takes the answer over; what was offered meanwhile in the same epoch still counts."""
+        self.head = max(self.head, head.position) if self.epoch == head.epoch else head.position
+        self.epoch = head.epoch
+        self.permit = permit
+
+    def start(self, floor: int, events_max: int) -> int | ResetWhy:
+        """The position to take up at, or why that cannot be."""
+        if self.place is None:
+            return self.end
+        epoch, position = self.place
+        if epoch is None and position == 0:
+            return min(max(floor - 1, self.permit.after), self.end)
+        if epoch != self.epoch:
+            return "epoch"
+        if position > self.end:
+            return "ahead"
+        if position + 1 < floor or position < self.permit.after:
+            return "trimmed"
+        if self.end - position > events_max:
+            return "far"
+        return position
+
+    def broken_by(self, permit: Permit, head: Head) -> ResetWhy | None:
+        """Why news of a stream already followed make it impossible to go on."""
+        if head.epoch != self.epoch:
+            return "epoch"
+        if head.position < self.sent:
+            return "ahead"
+        if permit.after > self.sent or head.floor > self.sent + 1:
+            return "trimmed"
+        return None
+
+    @property
+    def shows_signs(self) -> bool:
+        """Ephemerals are for who is live and has not left; who is BEHIND gets them with `live`."""
+        return self.standing is Standing.LIVE and self.permit.until is None
+
+    def types(self, on: bool, now: int, every_ms: int) -> bool:  # noqa: FBT001  the frame's own
+        """Takes a typing sign in; whether it is news, at most once in `every_ms` while on."""
+        last = self.typing_at
+        if on and last is not None and now - last < every_ms:
+            return False
+        self.typing_at = now if on else None
+        return on or last is not None
