@@ -236,7 +236,7 @@ async function readLog() {
     $("#log").prepend(logRowOf(call));
   }
   while ($("#log").children.length > LOG_ROWS_MAX) $("#log").lastElementChild.remove();
-  $("#log-empty").hidden = newest > 0;
+  $("#log-empty").hidden = $("#log").children.length > 0;
   reportTrouble(null);
 }
 
