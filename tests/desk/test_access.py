@@ -143,7 +143,7 @@ def test_somebody_who_asked_themselves_is_not_bounded_by_an_invitation() -> None
 
 @pytest.mark.parametrize(
     "stream",
-    ["", "conv", "conv:", "conv::staff", "queue", "desk:", "desk:x", "agent", "agent:",
+    ["", "conv", "conv:", "conv::staff", "queue", "queue:", "desk:", "desk:x", "agent", "agent:",
      "employee:", "system:x", "CONV:conv-1", f"conv:{CONV}:staff:staff", f" conv:{CONV}"],
 )  # fmt: skip
 @pytest.mark.parametrize("who", ["requester", "assignee", "admin"])

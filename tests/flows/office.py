@@ -1,0 +1,220 @@
+"""A desk without its door: a real SQLite file, seeded people, a clock that stands still.
+
+The migrated and seeded file is made once and copied, so a test costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+import argon2
+
+from deskwire.desk.commands import COMMANDS
+from deskwire.desk.people import PersonId, Principal, Realm
+from deskwire.desk.refusals import Refusal
+from deskwire.flows.execute import Accepted, Execute
+from deskwire.storage import migrate, office, people
+from deskwire.storage.engine import Store
+from deskwire.storage.log import SqlLog
+from deskwire.storage.people import AgentRecord, PersonRecord
+from deskwire.storage.views import Views
+
+START = 1_767_225_600_000
+PASSWORD = "correct horse battery staple"
+EMPLOYEES = ("ann", "bo", "cy", "mei")
+AGENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "wang": ("agent", ("support",)),
+    "chen": ("agent", ("support",)),
+    "lina": ("supervisor", ("support",)),
+    "mei": ("agent", ("support",)),  # in both realms
+    "qian": ("agent", ("facilities",)),
+    "sun": ("supervisor", ("facilities",)),
+    "root": ("admin", ()),
+}
+
+
+def agent(name: str) -> Principal:
+    return Principal(Realm.AGENT, PersonId(name))
+
+
+def employee(name: str) -> Principal:
+    return Principal(Realm.EMPLOYEE, PersonId(name))
+
+
+ANN, BO, MEI = employee("ann"), employee("bo"), employee("mei")
+WANG, CHEN, LINA, QIAN = agent("wang"), agent("chen"), agent("lina"), agent("qian")
+
+
+@cache
+def template() -> bytes:
+    """The file that every test starts from. Blocks: for synchronous fixtures only."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "desk.db"
+        migrate.upgrade(url_of(path))
+        asyncio.run(_seed(Store(url_of(path))))
+        with sqlite3.connect(path) as conn:
+            conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        conn.close()
+        return path.read_bytes()
+
+
+def url_of(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+async def _seed(store: Store) -> None:
+    hashed = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
+    async with store.writing() as conn:
+        for group_id, name in (("support", "IT 支持"), ("facilities", "办公设备")):
+            await office.save_group(conn, group_id, name=name)
+        for order, (category_id, group_id) in enumerate(
+            (("network", "support"), ("account", "support"), ("printer", "facilities"))
+        ):
+            await office.save_category(
+                conn,
+                category_id,
+                name_zh=f"{category_id} 中文",
+                name_en=category_id,
+                group_id=group_id,
+                order=order,
+            )
+        for name in dict.fromkeys((*EMPLOYEES, *AGENTS)):
+            await people.save_person(conn, person(name))
+        for name, (role, groups) in AGENTS.items():
+            await people.save_agent(conn, agent_record(name, role, groups, hashed))
+    await store.close()
+
+
+def person(name: str, **more: Any) -> PersonRecord:
+    return PersonRecord(
+        id=name, name=name.title(), wecom_userid=f"wx-{name}", department="市场部", **more
+    )
+
+
+def agent_record(
+    name: str, role: Any = "agent", groups: tuple[str, ...] = ("support",), hashed: str = ""
+) -> AgentRecord:
+    return AgentRecord(
+        person=name, login_name=name, password_hash=hashed or None, role=role, groups=groups
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """A ring of the bell, and whether the writer's transaction had ended by then."""
+
+    stream: str
+    position: int
+    is_after_commit: bool
+
+
+class Office:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.store = Store(url_of(path))
+        self.now_ms = START
+        self.rings: list[Ring] = []
+        self._ids = count(1)
+        self._reader = sqlite3.connect(path, check_same_thread=False)
+        self.execute = Execute(
+            self.store, ring=self.ring, now=lambda: self.now_ms, new_id=self.new_id
+        )
+        self.log = SqlLog(self.store)
+        self.views = Views(self.store)
+
+    def new_id(self) -> str:
+        return f"id-{next(self._ids):08d}"
+
+    def ring(self, stream: str, position: int) -> None:
+        under_way = self.store._writer.sync_engine.pool.checkedout()  # type: ignore[attr-defined]
+        self.rings.append(Ring(stream, position, is_after_commit=under_way == 0))
+
+    @classmethod
+    async def at(cls, path: Path) -> Self:
+        """Built off the loop, as building looks at the disk."""
+        return await asyncio.to_thread(cls, path)
+
+    async def close(self) -> None:
+        self._reader.close()
+        await self.store.close()
+
+    # --- asking ---
+
+    async def do(
+        self,
+        who: Principal,
+        name: str,
+        conv: str | None = None,
+        *,
+        command_id: str | None = None,
+        **args: Any,
+    ) -> Accepted | Refusal:
+        of: dict[str, Any] = {"conv": conv} if conv is not None else {}
+        command = COMMANDS[name].command(**of, **args)
+        return await self.execute.run(who, command_id or f"command-{next(self._ids)}", command)
+
+    async def yes(
+        self, who: Principal, name: str, conv: str | None = None, **more: Any
+    ) -> Accepted:
+        answer = await self.do(who, name, conv, **more)
+        assert isinstance(answer, Accepted), answer
+        return answer
+
+    async def no(self, who: Principal, name: str, conv: str | None = None, **more: Any) -> Refusal:
+        answer = await self.do(who, name, conv, **more)
+        assert isinstance(answer, Refusal), answer
+        return answer
+
+    async def opened(
+        self, who: Principal = ANN, body: str = "VPN 连不上", category_id: str = "network"
+    ) -> str:
+        answer = await self.yes(
+            who, "open_conversation", category_id=category_id, kind="text", body=body
+        )
+        return str(answer.result["conv_id"])
+
+    async def claimed(self, who: Principal = ANN, by: Principal = WANG) -> str:
+        conv = await self.opened(who)
+        await self.yes(by, "claim_conversation", conv)
+        return conv
+
+    async def post(self, who: Principal, conv: str, body: str = "在看") -> Accepted:
+        return await self.yes(who, "post_message", conv, kind="text", body=body)
+
+    async def note(self, who: Principal, conv: str, body: str = "内部") -> Accepted:
+        return await self.yes(who, "post_note", conv, body=body)
+
+    # --- looking, past our own code ---
+
+    def sql(self, statement: str, *values: Any) -> list[Any]:
+        """Rows as another process sees them: committed ones."""
+        return self._reader.execute(statement, values).fetchall()
+
+    def one(self, statement: str, *values: Any) -> Any:
+        return self.sql(statement, *values)[0][0]
+
+    def head(self, stream: str) -> int:
+        found = self.sql("SELECT head FROM stream WHERE stream_id = ?", stream)
+        return int(found[0][0]) if found else 0
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each table has."""
+        names = [row[0] for row in self.sql("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: self.one(f"SELECT count(*) FROM {name}") for name in sorted(names)}
+
+    def write(self, statement: str, *values: Any) -> None:
+        """Something that another program does to the file."""
+        self._reader.execute(statement, values)
+        self._reader.commit()
+
+
+def positions(rows: Sequence[Any]) -> list[int]:
+    return [int(row[0]) for row in rows]
