@@ -1,6 +1,6 @@
-import type { ConversationView, Entry } from "@deskwire/client/desk";
+import type { ConversationView, Entry, Participant } from "@deskwire/client/desk";
 import { expect, test } from "vitest";
-import { firstAnswerAt } from "./facts";
+import { firstAnswerAt, inOrder } from "./facts";
 
 function entry(type: string, realm: "agent" | "employee", at: number): Entry {
   const by = { realm, id: "x", name: "x", avatar: null };
@@ -29,4 +29,18 @@ test("without one it is null, and with earlier pages missing it is not guessed",
 
   expect(firstAnswerAt(view(entries))).toBeNull();
   expect(firstAnswerAt(view(entries, true))).toBe("unknown");
+});
+
+test("who asked comes first, the others as they came in", () => {
+  const one = (id: string, role: Participant["role"], visible_from: number): Participant => ({
+    realm: role === "agent" ? "agent" : "employee",
+    person: { id, name: id, avatar: null },
+    role,
+    visible_from,
+    left_at: null,
+  });
+
+  const people = inOrder([one("b", "agent", 9), one("a", "agent", 3), one("z", "requester", 1)]);
+
+  expect(people.map(({ person }) => person.id)).toEqual(["z", "a", "b"]);
 });

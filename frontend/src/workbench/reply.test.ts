@@ -70,7 +70,7 @@ describe("what may be written", () => {
     expect(firstMode("open")).toBe("reply");
     expect(firstMode("claim_first")).toBe("reply");
     expect(firstMode("join_first")).toBe("note");
-    expect(firstMode("closed")).toBe("note");
+    expect(firstMode("closed")).toBe("reply");
     expect(firstMode("own")).toBe("note");
   });
 });

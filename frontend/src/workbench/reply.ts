@@ -23,9 +23,9 @@ export function replyState(
   return isParticipant(participants, me) ? "open" : "join_first";
 }
 
-/** Who only looks on writes a note; in the queue the reply's place shows what to do first. */
+/** Who only looks on writes a note. In the queue and at the end the reply's place says what holds it back. */
 export function firstMode(state: ReplyState): Mode {
-  return state === "open" || state === "claim_first" ? "reply" : "note";
+  return state === "join_first" || state === "own" ? "note" : "reply";
 }
 
 export interface Acts {
