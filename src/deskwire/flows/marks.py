@@ -66,7 +66,12 @@ class Marks:
         """Store batches until cancelled. The first of a quiet time goes at once."""
         while True:
             await self._some.wait()
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception:  # noqa: BLE001
+                # The root of this task: a batch that breaks a rule of ours must not end all others.
+                # It is not tried again, for the clients' next acks say the same.
+                _log.exception("marks_failed")
             await asyncio.sleep(BATCH_EVERY_S)
 
     async def flush(self) -> None:

@@ -29,6 +29,7 @@ from deskwire.storage.tables import (
     agent,
     conversation,
     event,
+    mark,
     message,
     participant,
     person,
@@ -251,7 +252,7 @@ async def unread_of(conn: Transaction, who: Principal, conv_id: str, read: int) 
                 message.c.conv_id == conv_id,
                 message.c.stream_id == ev.conv_stream(conv_id),
                 message.c.position > read,
-                or_(message.c.realm != who.realm.value, message.c.person_id != who.person),
+                _by_others(who),
             )
         )
         or 0
@@ -353,11 +354,24 @@ async def _entries(
     more, shown = len(found) > limit, found[:limit]
     entries = [_entry(row) for row in (shown if forwards else reversed(shown))]
     if len(_timeline_streams(who, state)) > 1:
-        low = entries[0]["position"] if more or after is not None else 0
-        high = entries[-1]["position"] if entries and (before or (forwards and more)) else None
-        if entries or not (before or after):
-            entries += await _staff_entries(conn, state.conv_id, low, high)
+        low, high = _anchors(entries, before=before, after=after, more=more)
+        entries += await _staff_entries(conn, state.conv_id, low, high)
     return {"entries": sorted(entries, key=_timeline_order), "more": more}
+
+
+def _anchors(
+    entries: Sequence[Json], *, before: int | None, after: int | None, more: bool
+) -> tuple[int, int | None]:
+    """The first and last anchor of the staff entries on a page; none: up to the end.
+
+    Following pages meet without a hole: what is anchored at a public entry stands on its page, what
+    was said before the first one on the page of the first, what follows the last on the last page.
+    """
+    if after is not None:
+        low = after + 1 if after else 0
+        return low, entries[-1]["position"] if more else None
+    low = entries[0]["position"] if more else 0
+    return low, before - 1 if before is not None else None
 
 
 async def _staff_entries(conn: Transaction, conv_id: str, low: int, high: int | None) -> list[Json]:
@@ -473,17 +487,25 @@ async def _previews(conn: Transaction, states: Sequence[Conversation]) -> dict[s
 
 async def _unread(conn: Transaction, who: Actor, states: Sequence[Conversation]) -> dict[str, int]:
     """Only for those in which this principal takes part: a board's rows are nobody's reading."""
-    own = await marks.of_principal(conn, who.principal, _conv_streams(states))
-    return {
-        state.conv_id: await unread_of(conn, who.principal, state.conv_id, _read(own, state))
-        for state in states
-        if state.has_participant(who.principal)
-    }
+    mine = [state for state in states if state.has_participant(who.principal)]
+    own = and_(
+        mark.c.stream_id == message.c.stream_id,
+        mark.c.realm == who.principal.realm.value,
+        mark.c.person == who.principal.person,
+    )
+    found = await conn.execute(
+        select(message.c.conv_id, func.count())
+        .select_from(message.outerjoin(mark, own))
+        .where(message.c.stream_id.in_(_conv_streams(mine)))
+        .where(message.c.position > func.coalesce(mark.c.read, 0))
+        .where(_by_others(who.principal))
+        .group_by(message.c.conv_id)
+    )
+    return {row[0]: row[1] for row in found}
 
 
-def _read(own: Any, state: Conversation) -> int:
-    found = own.get(ev.conv_stream(state.conv_id))
-    return found.read if found else 0
+def _by_others(who: Principal) -> sql.ColumnElement[bool]:
+    return or_(message.c.realm != who.realm.value, message.c.person_id != who.person)
 
 
 async def _me(conn: Transaction, who: Actor) -> Json:
