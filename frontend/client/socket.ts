@@ -23,6 +23,7 @@ export interface SocketOptions {
 }
 
 export interface Watching {
+  /** Streams watched already are left where they are. */
   add(positions: Record<string, From>): void;
   remove(streams: string[]): void;
   end(): void;
@@ -105,8 +106,9 @@ class PageSocket implements Socket {
       if (unwatched.length) this.do(this.delivery.unwatch(unwatched, clock()));
     };
     const add = (more: Record<string, From>) => {
-      for (const stream of Object.keys(more)) streams.add(stream);
-      this.sit(guarded, more);
+      const news = Object.keys(more).filter((stream) => !streams.has(stream));
+      for (const stream of news) streams.add(stream);
+      this.sit(guarded, Object.fromEntries(news.map((stream) => [stream, more[stream] ?? null])));
     };
     add(positions);
     return { add, remove, end: () => remove([...streams]) };

@@ -313,10 +313,7 @@ describe("the timeline", () => {
     story.note(LI, "first");
     story.note(ZHAO, "second");
     story.say(WANG, "later");
-    const empty = opened({
-      ...story,
-      snapshot: () => ({ ...story.snapshot(), entries: [] }),
-    } as Story);
+    const empty = foldConversation(null, { snapshot: { ...story.snapshot(), entries: [] } });
     const all = story.snapshot().entries;
     const order = (view: ConversationView) => view.entries.map(({ event }) => event.id);
     expect(order(fold(empty, [...all].reverse()))).toEqual(all.map(({ event }) => event.id));

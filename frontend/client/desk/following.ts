@@ -107,6 +107,9 @@ export class Following<S extends { positions: Positions }, V> implements Talk<V>
     if (this.conv === null) this.stream = this.staff = "";
     const before = this.watching;
     this.watching = this.ports.socket.watch(positions, this.reader());
+    // An employee hears of their own rating on their personal stream only, which the lists watch already.
+    if (this.conv !== null && !this.staff)
+      for (const own of this.ports.socket.streams("employee:")) this.watching.add({ [own]: null });
     before?.end();
   }
 
