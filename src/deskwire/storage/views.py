@@ -8,7 +8,6 @@ not see is not loaded for them.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -49,6 +48,10 @@ PREVIEW_CHARS = 120
 Json = dict[str, Any]
 
 
+class NoCursor(ValueError):
+    """An `after` that no list has given out."""
+
+
 class Views:
     """The read models as one principal may see them, each from one moment of the database.
 
@@ -87,7 +90,7 @@ class Views:
     async def rows(
         self, who: Principal, *, view: str, after: str | None, limit: int
     ) -> Json | None:
-        """A page of list lines, newest first."""
+        """A page of list lines, newest first. Raises NoCursor."""
         async with self._seeing(who) as (conn, actor):
             return await rows(conn, actor, view=view, after=after, limit=limit) if actor else None
 
@@ -596,11 +599,14 @@ def _next(opened_at: int, conv_id: str) -> str:
 
 
 def _cursor(after: str | None) -> tuple[int, str] | None:
-    """The sort key in an `after`; none where there is none or it is not one of ours."""
+    """The sort key in an `after`. Raises NoCursor if it is not one of ours."""
     if after is None:
         return None
     try:
         opened_at, _, conv_id = base64.urlsafe_b64decode(after).decode().partition(":")
-        return int(opened_at), conv_id
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return None
+        key = int(opened_at), conv_id
+    except ValueError:
+        raise NoCursor(after) from None
+    if _next(*key) != after or not 0 <= key[0] < 2**63:
+        raise NoCursor(after)
+    return key

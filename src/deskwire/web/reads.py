@@ -35,7 +35,10 @@ def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], in
         after: Annotated[str | None, Query(max_length=128)] = None,
         limit: Annotated[int, Query(ge=1, le=views.ROWS_MAX)] = 50,
     ) -> dict[str, Any]:
-        return _found(await reads.rows(who.principal, view=view, after=after, limit=limit))
+        try:
+            return _found(await reads.rows(who.principal, view=view, after=after, limit=limit))
+        except views.NoCursor:
+            raise Refused(invalid("after")) from None
 
     @router.get("/conversations/{conv_id}")
     async def conversation(who: who_reads, conv_id: str) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from deskwire.desk.people import Principal, Realm
+from deskwire.storage import logins
+from deskwire.storage.logins import LoginRecord
+from tests.flows.office import ANN, MEI, START, WANG, Office, agent
+
+SIGNIN = {
+    "state_hash": b"s" * 32,
+    "cookie_hash": b"c" * 32,
+    "realm": Realm.EMPLOYEE,
+    "target": "/h5",
+    "now": START,
+    "expires": START + 10,
+}
+
+
+def record(number: int, who: Principal = WANG) -> LoginRecord:
+    return LoginRecord(id=f"login-{number}", principal=who, created=START, expires=START + 10)
+
+
+async def created(office: Office, *records: LoginRecord) -> None:
+    async with office.store.writing() as conn:
+        for found in records:
+            await logins.create(conn, found.id.encode().ljust(32), found)
+
+
+async def test_a_login_is_found_by_its_secrets_hash_and_by_its_id(office: Office) -> None:
+    await created(office, record(1), record(2, ANN))
+
+    async with office.store.reading() as conn:
+        by_secret = await logins.by_secret(conn, b"login-1".ljust(32))
+        by_ids = await logins.by_ids(conn, ["login-1", "login-2", "login-3"])
+        unknown = await logins.by_secret(conn, b"nobody")
+
+    assert by_secret == record(1)
+    assert by_ids == {"login-1": record(1), "login-2": record(2, ANN)}
+    assert unknown is None
+
+
+async def test_the_realm_of_a_login_is_the_one_it_was_made_in(office: Office) -> None:
+    await created(office, record(1, MEI), record(2, agent("mei")))
+
+    async with office.store.reading() as conn:
+        found = await logins.by_ids(conn, ["login-1", "login-2"])
+
+    assert found["login-1"].principal.realm is Realm.EMPLOYEE
+    assert found["login-2"].principal.realm is Realm.AGENT
+
+
+async def test_a_disabled_persons_login_says_so(office: Office) -> None:
+    await created(office, record(1))
+    office.write("UPDATE person SET disabled_at = 1 WHERE person_id = 'wang'")
+
+    async with office.store.reading() as conn:
+        found = await logins.by_ids(conn, ["login-1"])
+
+    assert found["login-1"].is_disabled
+
+
+async def test_each_login_that_ends_is_one_loss_numbered_without_a_gap(office: Office) -> None:
+    await created(office, record(1), record(2))
+    for login_id in ("login-1", "login-1", "login-2", "login-9"):
+        async with office.store.writing() as conn:
+            await logins.revoke(conn, login_id, "logged_out", START + 1)
+
+    async with office.store.reading() as conn:
+        number = await logins.access_number(conn)
+        losses = await logins.losses_since(conn, 0)
+        later = await logins.losses_since(conn, 1)
+
+    assert number == 2
+    assert [(loss.n, loss.login_id, loss.why) for loss in losses] == [
+        (1, "login-1", "logged_out"),
+        (2, "login-2", "logged_out"),
+    ]
+    assert later == losses[1:]
+
+
+async def test_a_sign_in_is_spent_once(office: Office) -> None:
+    async with office.store.writing() as conn:
+        await logins.start_signin(conn, **SIGNIN)  # type: ignore[arg-type]
+
+    spent = [await spend(office) for _ in range(2)]
+
+    assert spent == ["/h5", None]
+
+
+async def test_a_sign_in_needs_its_state_its_cookie_its_realm_and_its_time(
+    office: Office,
+) -> None:
+    async with office.store.writing() as conn:
+        await logins.start_signin(conn, **SIGNIN)  # type: ignore[arg-type]
+
+    refused = [
+        await spend(office, state_hash=b"x" * 32),
+        await spend(office, cookie_hash=b"x" * 32),
+        await spend(office, realm=Realm.AGENT),
+        await spend(office, now=START + 11),
+    ]
+    in_time = await spend(office, now=START + 10)
+
+    assert refused == [None] * 4
+    assert in_time == "/h5"
+
+
+async def spend(office: Office, **changed: object) -> str | None:
+    usual = {name: SIGNIN[name] for name in ("state_hash", "cookie_hash", "realm", "now")}
+    async with office.store.writing() as conn:
+        return await logins.spend_signin(conn, **(usual | changed))  # type: ignore[arg-type]
+
+
+async def test_a_new_sign_in_sweeps_those_past_their_time(office: Office) -> None:
+    async with office.store.writing() as conn:
+        await logins.start_signin(conn, **SIGNIN)  # type: ignore[arg-type]
+        later = SIGNIN | {"state_hash": b"t" * 32, "now": START + 11, "expires": START + 21}
+        await logins.start_signin(conn, **later)  # type: ignore[arg-type]
+
+    assert office.sql("SELECT state_hash FROM signin") == [(b"t" * 32,)]

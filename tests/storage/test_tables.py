@@ -1,0 +1,76 @@
+"""The constraints that stand behind the rules: what a bug would write is not written."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from tests.flows.office import ANN, BO, WANG, Office
+
+FORBIDDEN = {
+    "I1: an assignee while it is queued": "UPDATE conversation SET status = 'queued'",
+    "I1: active without an assignee": "UPDATE conversation SET assignee_id = NULL",
+    "I1: resolved with an assignee": "UPDATE conversation SET status = 'resolved'",
+    "I22: the requester as assignee": "UPDATE conversation SET assignee_id = requester_id",
+    "I3: a load below zero": "UPDATE agent SET load = -1 WHERE person_id = 'chen'",
+    "a capacity of 0": "UPDATE agent SET capacity = 0",
+    "a capacity of 51": "UPDATE agent SET capacity = 51",
+    "I9: read above delivered": (
+        "INSERT INTO mark VALUES ('conv:x', 'agent', 'wang', 1, 2, 0)"
+    ),
+    "a negative mark": "INSERT INTO mark VALUES ('conv:x', 'agent', 'wang', 1, -1, 0)",
+    "I6: two events at one place": (
+        "INSERT INTO stream_event SELECT stream_id, position, event_id, NULL, NULL"
+        " FROM stream_event"
+    ),
+    "an event in a stream that is not": (
+        "INSERT INTO stream_event SELECT 'conv:none', 1, event_id, NULL, NULL FROM event LIMIT 1"
+    ),
+    "a head below the floor": "UPDATE stream SET head = -1",
+    "I8: a command id twice": "INSERT INTO command SELECT * FROM command",
+    "two conversations of one number": (
+        "UPDATE conversation SET no = (SELECT min(no) FROM conversation)"
+    ),
+    "two messages at one place": (
+        "INSERT INTO message SELECT msg_id || 'x', conv_id, stream_id, position, realm, person_id,"
+        " command_id, kind, body, at FROM message"
+    ),
+    "a participant twice": "INSERT INTO participant SELECT * FROM participant",
+    "a score of 6": "INSERT INTO rating SELECT conv_id, 1, 6, '[]', '', 0 FROM conversation",
+    "a conversation of nobody": "UPDATE conversation SET requester_id = 'nobody'",
+    "a login name twice": "UPDATE agent SET login_name = 'wang'",
+    "a WeCom user twice": "UPDATE person SET wecom_userid = 'wx-ann'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN.values(), ids=FORBIDDEN)
+async def test_the_database_refuses(office: Office, statement: str) -> None:
+    await office.claimed(ANN)
+    await office.claimed(BO)
+    office.write("PRAGMA foreign_keys = ON")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        office.write(statement)
+
+
+async def test_the_database_refuses_a_second_unclosed_conversation_in_a_group(
+    office: Office,
+) -> None:
+    """I5."""
+    conv = await office.opened(ANN)
+    await office.yes(ANN, "cancel_conversation", conv)
+    await office.opened(ANN)
+
+    with pytest.raises(sqlite3.IntegrityError):
+        office.write("UPDATE conversation SET status = 'queued' WHERE conv_id = ?", conv)
+
+
+async def test_the_database_refuses_a_second_rating_of_one_resolution(office: Office) -> None:
+    """I19."""
+    conv = await office.claimed(ANN)
+    await office.yes(WANG, "resolve_conversation", conv)
+    await office.yes(ANN, "rate_conversation", conv, score=5)
+
+    with pytest.raises(sqlite3.IntegrityError):
+        office.write("INSERT INTO rating SELECT * FROM rating")
