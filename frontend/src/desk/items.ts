@@ -134,6 +134,12 @@ function outboxItem(item: OutboxItem, me: Told["me"]): MessageItem {
     status: item.state,
     msgId: null,
     position: null,
-    failure: item.refusal ? failureText(item.refusal) : null,
+    failure: failureOf(item),
   };
+}
+
+/** A message that failed without a refusal is older than a day: the person decides whether it goes. */
+function failureOf(item: OutboxItem): string | null {
+  if (item.state !== "failed") return null;
+  return item.refusal ? failureText(item.refusal) : t("message.old");
 }

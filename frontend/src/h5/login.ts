@@ -14,23 +14,20 @@ export function loginAddress(route: Route): string {
   return `/login/employee?to=${encodeURIComponent(returnAddress(route))}`;
 }
 
-const PROBLEMS: Record<string, "denied" | "expired" | "unavailable" | "disabled" | "blocked"> = {
-  not_allowed: "denied",
-  denied: "denied",
-  out_of_scope: "denied",
-  disabled: "disabled",
-  expired: "expired",
-  bad_state: "expired",
-  bad_code: "expired",
-  unavailable: "unavailable",
-  unreachable: "unavailable",
-  try_later: "unavailable",
-  blocked: "blocked",
-};
+type Problem = "expired" | "denied" | "unavailable" | "blocked" | "failed";
+
+/** Causes as the server names them, and our own: the browser keeps no login. */
+const PROBLEMS = new Map<string, Problem>([
+  ["expired", "expired"],
+  ["code", "expired"],
+  ["scope", "denied"],
+  ["unreachable", "unavailable"],
+  ["blocked", "blocked"],
+]);
 
 /** Which sentence a failed login gets; an unknown cause gets the general one. */
-export function loginProblem(why: string): (typeof PROBLEMS)[string] | "failed" {
-  return PROBLEMS[why] ?? "failed";
+export function loginProblem(why: string): Problem {
+  return PROBLEMS.get(why) ?? "failed";
 }
 
 /** True if a login was tried so short a time ago that trying again would go round in circles. */
@@ -48,6 +45,15 @@ export function goToLogin(router: Router): Promise<never> {
   remember();
   location.assign(loginAddress(router.route.value));
   return new Promise(() => undefined);
+}
+
+/**
+ * What the desk calls when the server wants a new login. One that is only about to end (no code
+ * yet) is renewed while nobody looks, else at its end: WeCom takes the whole page for it.
+ */
+export function renewLogin(router: Router, why: number | null): Promise<void> {
+  const isEarly = why === null && document.visibilityState === "visible";
+  return isEarly ? Promise.reject(new Error("later")) : goToLogin(router);
 }
 
 /** The login holds: the next one may begin at once. */

@@ -38,6 +38,8 @@ test("a login that has just been tried is not tried again", () => {
 });
 
 test("an unknown cause of a failed login gets the general sentence", () => {
-  expect(loginProblem("out_of_scope")).toBe("denied");
+  expect(loginProblem("scope")).toBe("denied");
+  expect(loginProblem("code")).toBe("expired");
   expect(loginProblem("zz")).toBe("failed");
+  expect(loginProblem("toString")).toBe("failed");
 });

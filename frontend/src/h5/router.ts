@@ -12,6 +12,8 @@ export interface Router {
 export function createRouter(): Router {
   const here = () => routeOf(location.pathname, location.search);
   const route = shallowRef(here());
+  // What a login leaves behind (a code, WeCom's fragment) is not kept in the address.
+  history.replaceState(null, "", addressOf(route.value));
   window.addEventListener("popstate", () => {
     route.value = here();
   });

@@ -83,7 +83,6 @@ export const en: Twin<typeof zh> = {
   "login.denied": "You are outside the desk's scope. Please ask an IT administrator.",
   "login.expired": "The sign-in link is no longer valid. Please try again.",
   "login.unavailable": "WeCom cannot be reached right now. Please try again shortly.",
-  "login.disabled": "Your account is disabled. Please ask an IT administrator.",
   "login.blocked": "The browser did not keep the login. Please open this page inside WeCom.",
   "login.code": (code) => `Error code: ${code}`,
   "login.retry": "Try again",

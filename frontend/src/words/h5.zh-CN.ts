@@ -80,7 +80,6 @@ export const zh = {
   "login.denied": "您不在服务台的使用范围内，请联系 IT 管理员。",
   "login.expired": "登录链接已失效，请重试。",
   "login.unavailable": "企业微信暂时无法访问，请稍后重试。",
-  "login.disabled": "您的账号已停用，请联系 IT 管理员。",
   "login.blocked": "浏览器未保存登录信息，请在企业微信中打开此页面。",
   "login.code": (code: string) => `错误代码：${code}`,
   "login.retry": "重试",

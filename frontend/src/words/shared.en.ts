@@ -23,6 +23,7 @@ export const en: Twin<typeof zh> = {
   "message.delivered": "Delivered",
   "message.read": "Read",
   "message.failed": "Not sent",
+  "message.old": "Unsent for more than 24 hours. Send it now?",
   "message.retry": "Try again",
   "message.remove": "Delete",
   "message.note": "Visible to agents only",

@@ -17,6 +17,7 @@ export const zh = {
   "message.delivered": "已送达",
   "message.read": "已读",
   "message.failed": "发送失败",
+  "message.old": "超过 24 小时未发出，是否仍要发送？",
   "message.retry": "重试",
   "message.remove": "删除",
   "message.note": "仅坐席可见",
