@@ -112,21 +112,11 @@ class DeskServer:
 
     def wait_until_ready(self) -> None:
         give_up = monotonic() + START_S_MAX
-        while not self.is_ready():
+        while not is_ready(self.port):
             if self._ended_within(LOOK_EVERY_S):
                 raise ServerFault(self._with_log("ended before it was ready"))
             if monotonic() > give_up:
                 raise ServerFault(self._with_log(f"not ready after {START_S_MAX} s"))
-
-    def is_ready(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", "/health/ready")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
     # --- what it says of itself ---
 
@@ -175,6 +165,17 @@ class DeskServer:
     def _with_log(self, what: str) -> str:
         tail = "\n".join(self.log_text().splitlines()[-60:])
         return f"{self!r} {what}; the end of its log:\n{tail}"
+
+
+def is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def free_port() -> int:

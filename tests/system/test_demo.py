@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.server import DeskServer
+from tests.kit.server import DeskServer, is_ready
 
 pytestmark = pytest.mark.system
 
@@ -41,7 +42,8 @@ def test_it_stops_cleanly_when_asked(tmp_path: Path) -> None:
 
     code = server.stop()
 
-    assert code == 0, server.log_text()
+    # uvicorn shuts down and then passes the signal on, so that its parent sees why it ended
+    assert code in (0, -signal.SIGTERM), server.log_text()
     assert "Traceback" not in server.log_text()
 
 
@@ -52,23 +54,24 @@ def test_a_taken_port_is_said_and_ctrl_c_stops_it(tmp_path: Path) -> None:
             "DESKWIRE_DATA_DIR": str(tmp_path / "second"),
             "PYTHONUNBUFFERED": "1",
         }
-        second = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "deskwire", "demo"],
             env=os.environ | settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
-        try:
-            assert second.stdout is not None
-            said = second.stdout.readline()
-            addresses = next(line for line in second.stdout if "/workbench" in line)
-            second.send_signal(signal.SIGINT)
-            rest = second.stdout.read()
-            code = second.wait()
-        finally:
-            second.kill()
-            second.wait()
+        ) as second:
+            try:
+                assert second.stdout is not None
+                said = second.stdout.readline()
+                addresses = next(line for line in second.stdout if "/workbench" in line)
+                while not is_ready(int(re.findall(r":([0-9]+)/workbench", addresses)[0])):
+                    assert second.poll() is None
+                second.send_signal(signal.SIGINT)
+                rest = second.stdout.read()
+                code = second.wait()
+            finally:
+                second.kill()
 
     assert f"Port {first.port} is taken" in said
     assert f":{first.port}/" not in addresses
