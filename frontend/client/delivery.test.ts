@@ -543,8 +543,8 @@ describe("coming back", () => {
     expect(page.delivery.state.retryAt).toBe(2_000);
   });
 
-  test.each(CODES.filter(([code, , again]) => again === "stop" && code !== 4500))(
-    "%i %s stops",
+  test.each(CODES.filter(([code, again]) => again === "stop" && code !== 4500))(
+    "%i stops",
     (code) => {
       const page = watching(5);
       expect(page.delivery.lost(code, 0)).toEqual([]);

@@ -6,7 +6,8 @@
  * Invariants: of one stream the positions applied are applied + 1, + 2, …; at most one question per stream is open, so
  * each answer has its question; nothing is acknowledged above what the server has sent since its last `watched`.
  */
-import { meaning } from "./contract/codes.ts";
+import { Comeback, type Plan } from "./comeback.ts";
+import { isBehind, newSight, placeOf, type Sight, startOf } from "./sight.ts";
 import type { Ephemeral, From } from "./wire.ts";
 
 export type Frame = { op: string } & Record<string, unknown>;
@@ -60,13 +61,9 @@ const ANSWER_MS = 20_000;
 const PROBE_MS = 3_000;
 const BEHIND_MS = 5_000;
 const SLEPT_MS = 15_000;
-const SETTLED_MS = 30_000;
-const BACKOFF_MS = 500;
-const BACKOFF_MAX_MS = 20_000;
-const FIRST_MS = 1_000;
+const SOON_MS = 1_000;
 const TYPING_MS = 3_000;
 const VIEWING_MS = 20_000;
-const LOGINS_MAX = 2;
 /** Frames kept back from acks by count, for what a person does. */
 const RESERVE = 10;
 
@@ -77,27 +74,6 @@ type Phase =
   | { is: "waiting"; until: number; notBefore: number }
   | { is: "renewing"; why: number }
   | { is: "stopped"; code: number };
-
-interface Sight {
-  epoch: string | null;
-  /** null: from now on, where that is the server will say. */
-  applied: number | null;
-  /** asked: a question is open, or will be with the next socket. */
-  state: "asked" | "catching" | "live";
-  /** -1: not yet, on this connection. */
-  askedAt: number;
-  /** What to do once the open question is answered. */
-  next: "go" | "ask again" | "unwatch";
-  ackDue: boolean;
-  /** The highest head heard of, and since when nothing has been applied although it is higher. */
-  head: number;
-  behindSince: number;
-  read: number;
-  readDue: boolean;
-  viewing: boolean;
-  viewingAt: number;
-  typingAt: number | null;
-}
 
 /** A command's reply named this place; it has to come by the socket too. */
 interface Expected {
@@ -112,9 +88,7 @@ export class Delivery {
   private sights = new Map<string, Sight>();
   private expected = new Map<string, Expected>();
   private out: Out[] = [];
-  private attempt = 0;
   private failed = false;
-  private logins = 0;
   private code: number | null = null;
   private online = true;
   private visible = true;
@@ -131,11 +105,13 @@ export class Delivery {
   private tokensAt = 0;
   private readonly client: string;
   private readonly dice: () => number;
+  private readonly comeback: Comeback;
 
   /** `dice` gives numbers in [0, 1). */
   constructor(client: string, dice: () => number) {
     this.client = client.slice(0, 64);
     this.dice = dice;
+    this.comeback = new Comeback(dice);
   }
 
   // --- what the page wants ---------------------------------------------------------------------
@@ -254,7 +230,7 @@ export class Delivery {
     return this.step(now, () => {
       const stopped = this.phase.is === "stopped" ? this.phase.code : 0;
       if (!stopped && this.phase.is !== "waiting") return;
-      this.logins = 0;
+      this.comeback.greeted();
       this.open(stopped === 4504 || stopped === 4505);
     });
   }
@@ -312,9 +288,7 @@ export class Delivery {
   answered(status: number, retryAfterMs: number | null, now: number): Out[] {
     return this.step(now, () => {
       if (this.phase.is !== "asking") return;
-      if (status === 401) this.renew(4500);
-      else if (status === 403) this.stop(4503);
-      else this.wait(retryAfterMs ?? 0, this.backoff());
+      this.follow(this.comeback.afterAnswer(status, retryAfterMs ?? 0));
     });
   }
 
@@ -322,7 +296,7 @@ export class Delivery {
     return this.step(now, () => {
       if (this.phase.is !== "renewing") return;
       if (ok) this.open(false);
-      else this.stop(4500);
+      else this.follow({ is: "stop", code: 4500 });
     });
   }
 
@@ -416,7 +390,7 @@ export class Delivery {
     this.helloAt = this.now;
     this.code = null;
     this.failed = false;
-    this.logins = 0;
+    this.comeback.greeted();
     this.silence = frame.silence_ms ?? this.silence;
     this.rate = frame.limits?.frames_per_s ?? this.rate;
     this.out.push({ do: "clock", now: frame.now });
@@ -638,7 +612,7 @@ export class Delivery {
     const phase = this.phase;
     if (phase.is === "open") return this.sendProbe();
     if (phase.is !== "waiting") return;
-    const soon = this.now + this.dice() * FIRST_MS;
+    const soon = this.now + this.dice() * SOON_MS;
     phase.until = Math.max(phase.notBefore, Math.min(phase.until, soon));
   }
 
@@ -678,20 +652,25 @@ export class Delivery {
   private settle(code: number, retry: [number, number] | null): void {
     this.forgetConnection();
     this.code = code;
-    const [, , again, wait, least, most] = meaning(code);
-    if (code === 4500) return this.renew(code);
-    if (again === "stop") return this.stop(code);
-    if (again === "renew") return this.renew(code);
-    if (retry) return this.wait(retry[0], this.dice() * Math.max(0, retry[1] - retry[0]));
-    if (wait !== "range") return this.wait(least, this.backoff());
-    // "At once" over and over would be a storm of our own.
-    if (this.attempt >= 3) return this.wait(least, this.backoff());
-    this.attempt += 1;
-    this.wait(least, this.dice() * (most - least));
+    this.follow(this.comeback.after(code, retry));
+  }
+
+  private follow(plan: Plan): void {
+    if (plan.is === "wait") {
+      const notBefore = this.now + plan.leastMs;
+      this.phase = { is: "waiting", until: notBefore + plan.moreMs, notBefore };
+    } else if (plan.is === "renew") {
+      this.code = plan.why;
+      this.phase = { is: "renewing", why: plan.why };
+      this.out.push({ do: "login", why: plan.why });
+    } else {
+      this.code = plan.code;
+      this.phase = { is: "stopped", code: plan.code };
+    }
   }
 
   private forgetConnection(): void {
-    if (this.helloAt !== null && this.now - this.helloAt >= SETTLED_MS) this.attempt = 0;
+    if (this.helloAt !== null) this.comeback.lived(this.now - this.helloAt);
     this.helloAt = null;
     this.failed = true;
     this.probe = null;
@@ -705,31 +684,6 @@ export class Delivery {
       sight.ackDue = false;
       sight.typingAt = null;
     }
-  }
-
-  private backoff(): number {
-    const most = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** this.attempt);
-    const first = this.attempt === 0;
-    this.attempt += 1;
-    return this.dice() * (first ? FIRST_MS : most);
-  }
-
-  private wait(leastMs: number, moreMs: number): void {
-    const notBefore = this.now + leastMs;
-    this.phase = { is: "waiting", until: notBefore + moreMs, notBefore };
-  }
-
-  private renew(why: number): void {
-    this.logins += 1;
-    if (this.logins > LOGINS_MAX) return this.stop(4500);
-    this.code = why;
-    this.phase = { is: "renewing", why };
-    this.out.push({ do: "login", why });
-  }
-
-  private stop(code: number): void {
-    this.code = code;
-    this.phase = { is: "stopped", code };
   }
 
   // --- the frame of a step ----------------------------------------------------------------------------
@@ -779,37 +733,6 @@ export class Delivery {
       if (sight.state !== "live" && sight.next !== "unwatch") return "catching_up";
     return "live";
   }
-}
-
-function newSight(): Sight {
-  return {
-    epoch: null,
-    applied: null,
-    state: "asked",
-    askedAt: -1,
-    next: "go",
-    ackDue: false,
-    head: 0,
-    behindSince: 0,
-    read: 0,
-    readDue: false,
-    viewing: false,
-    viewingAt: 0,
-    typingAt: null,
-  };
-}
-
-function startOf(place: From): Pick<Sight, "epoch" | "applied"> {
-  return place === null ? { epoch: null, applied: null } : { epoch: place[0], applied: place[1] };
-}
-
-function placeOf(sight: Sight): From {
-  if (sight.applied === null) return null;
-  return sight.epoch === null ? [null, 0] : [sight.epoch, sight.applied];
-}
-
-function isBehind(sight: Sight): boolean {
-  return sight.head > (sight.applied ?? 0);
 }
 
 function parse(line: string): any {
