@@ -37,7 +37,7 @@ class DeskGate:
         async with self._store.reading() as conn:
             number = await logins.access_number(conn)
             actor = await people.actor(conn, _principal(who))
-            if actor is None or not await _is_live(conn, login):
+            if actor is None or not await _is_live(conn, actor.principal, login):
                 return port.Permits(permits=dict.fromkeys(streams), access=number)
             permits = await _permits(conn, actor, streams)
         return port.Permits(permits=permits, access=number)
@@ -74,9 +74,10 @@ async def _permits(
     return permits
 
 
-async def _is_live(conn: Transaction, login: port.LoginId) -> bool:
+async def _is_live(conn: Transaction, who: Principal, login: port.LoginId) -> bool:
+    """Whether this login is theirs and stands. When it runs out is the manager's to watch."""
     record = (await logins.by_ids(conn, [login])).get(login)
-    return record is not None and record.revoked is None
+    return record is not None and record.principal == who and record.revoked is None
 
 
 def _state(record: logins.LoginRecord) -> port.LoginState:
