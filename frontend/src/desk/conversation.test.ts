@@ -53,7 +53,6 @@ class MemoryDesk {
   readonly reads: number[] = [];
   readonly typed: boolean[] = [];
   readonly paths: string[] = [];
-  readonly added: string[] = [];
   items: OutboxItem[] = [];
   ended = 0;
   failure: Error | null = null;
@@ -97,7 +96,6 @@ class MemoryDesk {
         view = change(view);
         show(view);
       },
-      add: (positions: object) => this.added.push(...Object.keys(positions)),
       read: (position: number) => this.reads.push(position),
       typing: (on: boolean) => this.typed.push(on),
       viewing: () => undefined,
@@ -203,13 +201,6 @@ describe("a conversation on screen", () => {
     open.typing(false);
 
     expect(desk.typed).toEqual([true, false]);
-  });
-
-  test("an employee hears of their own rating by their personal stream", async () => {
-    const desk = new MemoryDesk(snapshotOf([posted(1, "li")], 1));
-    await opened(desk);
-
-    expect(desk.added).toContain("employee:wang");
   });
 
   test("a failed load is kept as it is, and can be tried again", async () => {

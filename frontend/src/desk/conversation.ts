@@ -7,7 +7,6 @@ import {
   type ConversationView,
   type Desk,
   type EntriesPage,
-  type FoldInput,
   foldConversation,
   type Me,
   type Talk,
@@ -70,9 +69,6 @@ export function useConversation(
   const loadingOlder = ref(false);
   const outbox = useOutbox(desk, conv);
   const path = `/conversations/${encodeURIComponent(conv)}`;
-  // An employee's own rating comes by their personal stream; agents read it beside the notes.
-  const personal: Record<string, null> =
-    me.realm === "employee" ? { [`employee:${me.id}`]: null } : {};
   let talk: OwnTalk | null = null;
   let hasEnded = false;
 
@@ -101,26 +97,15 @@ export function useConversation(
     }
   }
 
-  async function follow(): Promise<OwnTalk> {
-    const made = await desk.follow<ConversationSnapshot, ConversationView>(
+  function follow(): Promise<OwnTalk> {
+    return desk.follow<ConversationSnapshot, ConversationView>(
       path,
-      foldAnew,
+      foldConversation,
       show,
       (why) => {
         lost.value = why;
       },
     );
-    made.add(personal);
-    return made;
-  }
-
-  /** A new snapshot is watched from its own positions, which do not name the personal stream. */
-  function foldAnew(
-    before: ConversationView | null,
-    input: FoldInput<ConversationSnapshot>,
-  ): ConversationView {
-    if ("snapshot" in input) Promise.resolve().then(() => talk?.add(personal));
-    return foldConversation(before, input);
   }
 
   async function loadOlder(): Promise<void> {
