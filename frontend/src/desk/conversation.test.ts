@@ -172,6 +172,15 @@ describe("a conversation on screen", () => {
     expect(read.newAfter.value).toBe(1);
   });
 
+  test("it opens with the first new message, however many came after it", async () => {
+    const desk = new MemoryDesk(snapshotOf([posted(3, "li"), posted(4, "li")], 1));
+
+    const { open } = await opened(desk);
+
+    expect(keys(open)).toEqual(["c1", "c2", "c3", "c4"]);
+    expect(open.newAfter.value).toBe(1);
+  });
+
   test("all is read up to the newest position", async () => {
     const desk = new MemoryDesk(snapshotOf([posted(1, "li"), posted(2, "li")], 0));
     const { open } = await opened(desk);

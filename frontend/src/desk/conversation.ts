@@ -23,7 +23,7 @@ import {
   watch,
 } from "vue";
 import { firstNewIndex, type TimelineItem } from "../parts/timeline";
-import { commandIdsOf, headOf, itemsOf, keepSame, readMarkOf } from "./items";
+import { commandIdsOf, firstOf, headOf, itemsOf, keepSame, readMarkOf } from "./items";
 import { useOutbox } from "./outbox";
 
 export interface OpenConversation {
@@ -54,6 +54,8 @@ export interface OpenConversation {
 
 const TYPING_EVERY_MS = 3000;
 const PAGE = 50;
+/** How far back the first new message is looked for. */
+const PAGES_MAX = 5;
 
 type OwnTalk = Talk<ConversationView>;
 
@@ -80,9 +82,7 @@ export function useConversation(
   });
 
   function show(next: ConversationView): void {
-    const isFirst = view.value === null;
-    view.value = next;
-    if (isFirst) comeBack();
+    if (view.value !== null) view.value = next;
   }
 
   async function load(): Promise<void> {
@@ -90,10 +90,29 @@ export function useConversation(
     lost.value = null;
     try {
       if (talk) await talk.reload();
-      else talk = await follow();
-      if (hasEnded) talk.end();
+      else await begin();
     } catch (error) {
       failure.value = error;
+    }
+  }
+
+  /** Nothing is shown before the first new message is there: the reader begins with it. */
+  async function begin(): Promise<void> {
+    const begun = await follow();
+    talk = begun;
+    if (hasEnded) return begun.end();
+    await reachFirstNew(begun);
+    view.value = begun.view();
+    comeBack();
+  }
+
+  /** Who has read nothing yet begins with the newest page, whatever lies before it. */
+  async function reachFirstNew(begun: OwnTalk): Promise<void> {
+    for (let page = 0; page < PAGES_MAX; page += 1) {
+      const { marks, entries, more } = begun.view();
+      const mark = readMarkOf(marks, me);
+      if (mark === 0 || !more || firstOf(entries) <= mark + 1) return;
+      if (!(await loadPage(begun))) return;
     }
   }
 
@@ -109,18 +128,21 @@ export function useConversation(
   }
 
   async function loadOlder(): Promise<void> {
-    const first = view.value?.entries.find((entry) => !entry.stream.endsWith(":staff"));
-    if (!talk || !first || loadingOlder.value || !view.value?.more) return;
+    if (!talk || loadingOlder.value || !view.value?.more) return;
     loadingOlder.value = true;
+    await loadPage(talk);
+    loadingOlder.value = false;
+  }
+
+  /** False if the page did not come: the connection's own banner says why. */
+  async function loadPage(of: OwnTalk): Promise<boolean> {
+    const before = firstOf(of.view().entries);
     try {
-      const page = await desk.get<EntriesPage>(
-        `${path}/messages?before=${first.position}&limit=${PAGE}`,
-      );
-      talk.update((earlier) => withEarlier(earlier, page));
+      const page = await desk.get<EntriesPage>(`${path}/messages?before=${before}&limit=${PAGE}`);
+      of.update((earlier) => withEarlier(earlier, page));
+      return true;
     } catch {
-      // The button to load them stays; the connection's own banner says what is wrong.
-    } finally {
-      loadingOlder.value = false;
+      return false;
     }
   }
 

@@ -49,6 +49,11 @@ export function headOf(entries: readonly Entry[]): number {
   return 0;
 }
 
+/** The oldest public position among the entries; 0 where there is none. */
+export function firstOf(entries: readonly Entry[]): number {
+  return entries.find((entry) => !isStaff(entry))?.position ?? 0;
+}
+
 /** How far I have read, by the marks; 0 where there is no mark of mine. */
 export function readMarkOf(marks: readonly Mark[], me: Me): number {
   return marks.find((mark) => mark.realm === me.realm && mark.person === me.id)?.read ?? 0;
