@@ -1,0 +1,191 @@
+"""A real server's life and death: what was accepted is kept, a farewell is said if it can be."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
+
+from tests.kit.conversations import sample
+from tests.kit.server import DeskServer
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+KILLS = 5
+SEED = 20261123
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[DeskServer]:
+    with DeskServer(tmp_path) as running:
+        yield running
+
+
+EmployeeAt = Callable[[DeskServer, str], httpx.Client]
+
+
+@pytest.fixture
+def employee_at() -> Iterator[EmployeeAt]:
+    with ExitStack() as clients:
+        yield lambda server, userid: _signed_in(clients.enter_context(_browser(server)), userid)
+
+
+def _browser(server: DeskServer) -> httpx.Client:
+    headers = {"Origin": server.url, "Deskwire-Client": "tests/1"}
+    return httpx.Client(
+        base_url=server.url, headers=headers, follow_redirects=True, timeout=5, trust_env=False
+    )
+
+
+def _signed_in(client: httpx.Client, userid: str) -> httpx.Client:
+    """The login of the simulated WeCom, gone through as a browser does."""
+    client.post("/_wecom/_sim/person", json={"userid": userid}).raise_for_status()
+    client.get("/login/employee", params={"to": "/h5"}).raise_for_status()
+    assert "deskwire-employee" in client.cookies
+    return client
+
+
+def command(client: httpx.Client, command_id: str, name: str, **body: Any) -> httpx.Response:
+    return client.post(
+        "/api/employee/commands",
+        json={"name": name, **body},
+        headers={"Command-Id": command_id},
+    )
+
+
+def opened(client: httpx.Client, text: str) -> str:
+    args = {"category_id": "network", "kind": "text", "body": text}
+    answer = command(client, str(uuid.uuid4()), "open_conversation", args=args)
+    conv_id: str = answer.raise_for_status().json()["result"]["conv_id"]
+    return conv_id
+
+
+def bodies(client: httpx.Client, conv_id: str) -> list[str]:
+    page = client.get("/api/employee/events", params={"stream": f"conv:{conv_id}", "limit": 500})
+    events = page.raise_for_status().json()["events"]
+    assert [event["position"] for event in events] == list(range(1, len(events) + 1))
+    posted = (e["event"] for e in events if e["event"]["type"] == "message.posted")
+    return [event["data"]["body"] for event in posted]
+
+
+@contextmanager
+def socket_of(
+    server: DeskServer, client: httpx.Client, streams: dict[str, Any], tab: str = "a"
+) -> Iterator[ClientConnection]:
+    """A socket that has identified itself."""
+    cookie = f"deskwire-employee={client.cookies['deskwire-employee']}"
+    opening = connect(
+        f"ws://127.0.0.1:{server.port}/ws/employee",
+        origin=Origin(server.url),
+        subprotocols=[Subprotocol("desk.v1")],
+        additional_headers={"Cookie": cookie},
+        proxy=None,
+    )
+    identify = {"op": "identify", "protocol": 1, "client": "tests/1", "visible": True}
+    ids = {"device": "d-12345678", "tab": f"t-1234567-{tab}", "watch": streams}
+    with opening as socket:
+        socket.send(json.dumps({**identify, **ids}))
+        yield socket
+
+
+def heard(socket: ClientConnection) -> list[dict[str, Any]]:
+    """Every frame up to the close."""
+    frames: list[dict[str, Any]] = []
+    try:
+        for message in socket:
+            frames += [json.loads(line) for line in str(message).split("\n")]
+    except ConnectionClosed:
+        pass
+    return frames
+
+
+def test_every_accepted_message_outlives_sigkill_once_and_in_order(
+    server: DeskServer, employee_at: EmployeeAt
+) -> None:
+    dice = random.Random(SEED)
+    texts = [line.text for found in sample() for line in found.lines][: KILLS * 6]
+    client = employee_at(server, "huangting")
+    conv_id = opened(client, texts[0])
+    said = [texts[0]]
+
+    for start in range(1, len(texts), 6):
+        killer = threading.Timer(dice.uniform(0, 0.08), server.kill)
+        killer.start()
+        for text in texts[start : start + 6]:
+            said.append(text)
+            _say_until_accepted(server, client, conv_id, text, killer)
+        killer.join()
+
+    assert bodies(client, conv_id) == said
+
+
+def _say_until_accepted(
+    server: DeskServer, client: httpx.Client, conv_id: str, text: str, killer: threading.Thread
+) -> None:
+    """As the outbox does: the same id again until there is an answer."""
+    command_id = str(uuid.uuid4())
+    while True:
+        try:
+            args = {"kind": "text", "body": text}
+            answer = command(client, command_id, "post_message", conv=conv_id, args=args)
+        except httpx.TransportError:
+            killer.join()
+            server.start()
+            continue
+        assert answer.status_code == 200, answer.text
+        return
+
+
+def test_sigterm_tells_every_socket_to_come_back_and_loses_nothing(
+    server: DeskServer, employee_at: EmployeeAt
+) -> None:
+    client = employee_at(server, "zhoujie")
+    conv_id = opened(client, "开始")
+    boot = client.get("/api/employee/boot").json()
+    with ExitStack() as stack:
+        opened_ones = [socket_of(server, client, boot["positions"], tab) for tab in "abc"]
+        sockets = [stack.enter_context(one) for one in opened_ones]
+        for socket in sockets:
+            assert json.loads(str(socket.recv(timeout=10)))["op"] == "hello"
+
+        server.stop()
+
+        for socket in sockets:
+            byes = [frame for frame in heard(socket) if frame["op"] == "bye"]
+            assert [bye["code"] for bye in byes] == [4001]
+            assert socket.close_code == 4001
+    server.start()
+    assert bodies(client, conv_id) == ["开始"]
+
+
+def test_a_socket_resumes_on_a_server_started_anew(
+    server: DeskServer, employee_at: EmployeeAt
+) -> None:
+    client = employee_at(server, "wujing")
+    conv_id = opened(client, "第一条")
+    stream = f"conv:{conv_id}"
+    epoch, position = client.get("/api/employee/boot").json()["positions"][stream]
+
+    server.restart()
+    for text in ("第二条", "第三条"):
+        args = {"kind": "text", "body": text}
+        command(client, str(uuid.uuid4()), "post_message", conv=conv_id, args=args)
+    frames: list[dict[str, Any]] = []
+    with socket_of(server, client, {stream: [epoch, position]}) as socket:
+        while not frames or frames[-1]["op"] != "live":
+            frames += [json.loads(line) for line in str(socket.recv(timeout=10)).split("\n")]
+
+    events = [frame for frame in frames if frame["op"] == "event"]
+    assert [frame["position"] for frame in events] == [position + 1, position + 2]
+    assert [frame["event"]["data"]["body"] for frame in events] == ["第二条", "第三条"]
