@@ -22,7 +22,6 @@ export const en: Twin<typeof zh> = {
   "login.again":
     "Your login has ended. Please sign in again. Drafts and unsent messages are still here.",
 
-  "bar.label": "My state",
   "bar.load": (load, capacity) => `Load ${load}/${capacity}`,
   "bar.queue": (count) => `${count} in queue`,
   "bar.queueEmpty": "Queue empty",
@@ -178,6 +177,4 @@ export const en: Twin<typeof zh> = {
   "keys.act.next-pane": "Next pane",
   "keys.act.previous-pane": "Previous pane",
   "keys.act.keys": "Show this table",
-
-  "boot.failed": "The workbench could not be loaded",
 };

@@ -15,7 +15,6 @@ export const zh = {
   "login.empty": "请填写登录名和密码",
   "login.again": "登录已失效，请重新登录。草稿和未发送的消息都还在。",
 
-  "bar.label": "我的状态",
   "bar.load": (load: number, capacity: number) => `接待 ${load}/${capacity}`,
   "bar.queue": (count: number) => `排队 ${count} 人`,
   "bar.queueEmpty": "无人排队",
@@ -170,6 +169,4 @@ export const zh = {
   "keys.act.next-pane": "下一个面板",
   "keys.act.previous-pane": "上一个面板",
   "keys.act.keys": "显示此表",
-
-  "boot.failed": "工作台加载失败",
 };
