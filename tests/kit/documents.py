@@ -155,7 +155,22 @@ def generated() -> Mapping[Path, str]:
         **pages,
         ROOT / "contract" / "frames.schema.json": frames_schema(),
         ROOT / "contract" / "openapi.json": openapi(_api()),
+        CODES_TS: codes_ts(),
     }
+
+
+CODES_TS = ROOT / "frontend" / "client" / "contract" / "codes.ts"
+CODE_ROWS = re.compile(r"(CODES: readonly Row\[\] = \[\n).*?(\];\n)", re.DOTALL)
+
+
+def codes_ts() -> str:
+    """The client's table of close codes, row by row from ours."""
+    rows = "".join(
+        f'  [{c.code}, "{c.again}", "{c.delay.wait}", {c.delay.least_ms}, {c.delay.most_ms}], '
+        f"// {c.name}\n"
+        for c in _codes()
+    )
+    return CODE_ROWS.sub(lambda found: found[1] + rows + found[2], CODES_TS.read_text("utf-8"))
 
 
 def _api() -> Any:
