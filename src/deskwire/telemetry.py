@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any, cast
 
 import structlog
@@ -33,17 +33,19 @@ def logger(room: str) -> Logger:
     return cast(Logger, wrapped)
 
 
-def configure(*, as_json: bool, level: int = logging.INFO) -> None:
+def configure(*, as_json: bool, level: int = logging.INFO, others: Iterable[str] = ()) -> None:
     """Send our lines to standard error, as JSON or for a person to read.
 
-    For the console; an embedding app never calls it.
+    `others` are loggers of libraries whose lines belong among ours. For the console; an embedding
+    app never calls it.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if as_json else _Plain())
-    root = logging.getLogger("deskwire")
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    root.propagate = False
+    for name in ("deskwire", *others):
+        lines = logging.getLogger(name)
+        lines.handlers[:] = [handler]
+        lines.setLevel(level)
+        lines.propagate = False
 
 
 def _to_standard_library(

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import json
+import logging
 import os
 import secrets
 import socket
@@ -51,7 +52,8 @@ def demo(
         _fail(
             "The demo simulates WeCom and does not start while a DESKWIRE_WECOM_… setting is given."
         )
-    telemetry.configure(as_json=settings.log_json)
+    telemetry.configure(as_json=settings.log_json, others=["uvicorn"])
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     folder = (data_dir or settings.data_dir).absolute()
     listening = _listen(port or settings.port)
     try:
@@ -63,6 +65,11 @@ def demo(
         _fail(f"Cannot write to {fault.filename}: choose another folder with --data-dir.")
     except KeyboardInterrupt:
         typer.echo("Stopped.")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """uvicorn calls an upgrade refused by HTTP unfinished, and its own start-up is told by us."""
+    return record.levelno > logging.INFO and "without completing handshake" not in record.msg
 
 
 def _settings() -> Settings:
