@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.office import Office, template
+from tests.web.site import Site
 
 
 @pytest.fixture
@@ -20,3 +21,10 @@ async def office(file: Path) -> AsyncIterator[Office]:
     office = await Office.at(file)
     yield office
     await office.close()
+
+
+@pytest.fixture
+async def site(office: Office) -> AsyncIterator[Site]:
+    site = await Site.at(office)
+    yield site
+    await site.close()

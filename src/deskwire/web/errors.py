@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,7 +65,14 @@ def reply(refusal: Refusal) -> JSONResponse:
     headers = {}
     if "retry_after_s" in refusal.detail:
         headers["Retry-After"] = str(refusal.detail["retry_after_s"])
-    return JSONResponse(body_of(refusal), status_code=STATUS[refusal.code], headers=headers)
+    return _Ascii(body_of(refusal), status_code=STATUS[refusal.code], headers=headers)
+
+
+class _Ascii(JSONResponse):
+    """A refusal may name a field that a client made up; half a character has no UTF-8."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode("ascii")
 
 
 def handle_all(app: FastAPI, store_unavailable: type[Exception]) -> None:

@@ -1,5 +1,6 @@
 """Logging in and out, who I am, and the two ends of the sign-in at WeCom."""
 
+import re
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from deskwire.web.schemas import LoginBody, Nothing
 from deskwire.web.security import Origins
 
 TARGET_CHARS_MAX = 256
+OURS = re.compile(r"/h5([/?][!$-\[\]^-~]*)?")  # visible ASCII but quotes, # and backslash
+DOTS = re.compile(r"(\.|%2e){1,2}", re.IGNORECASE)
 
 
 def me_router(
@@ -100,9 +103,10 @@ def signin_router(logins: Logins, cookies: Cookies, origins: Origins) -> APIRout
 
 def local_path(to: str) -> str:
     """A path on our own pages; anything else becomes the H5 page's start."""
-    is_ours = to == "/h5" or to.startswith(("/h5/", "/h5?"))
-    is_plain = len(to) <= TARGET_CHARS_MAX and to.isascii() and to.isprintable()
-    return to if is_ours and is_plain and "\\" not in to else "/h5"
+    is_plain = len(to) <= TARGET_CHARS_MAX and OURS.fullmatch(to) is not None
+    # A browser resolves dots before it asks: behind them could stand any path.
+    has_dots = any(DOTS.fullmatch(part) for part in to.partition("?")[0].split("/"))
+    return to if is_plain and not has_dots else "/h5"
 
 
 def _to(url: str) -> Response:

@@ -24,18 +24,20 @@ def add_pages(app: FastAPI, origins: Origins, static: Path = STATIC) -> None:
     """Serve `/workbench`, `/h5` and `/static`. A build that is missing says how to make it."""
     router = APIRouter(include_in_schema=False)
 
+    # Plain functions: they look at the disk, and so run on a thread.
+
     @router.get("/")
     async def root() -> Response:
         return RedirectResponse("/workbench", status_code=302)
 
     @router.get("/workbench")
     @router.get("/workbench/c/{_conv_id}")
-    async def workbench(request: Request) -> Response:
+    def workbench(request: Request) -> Response:
         return _page(request, origins, static / "workbench.html")
 
     @router.get("/h5")
     @router.get("/h5/{_rest:path}")
-    async def h5(request: Request) -> Response:
+    def h5(request: Request) -> Response:
         return _page(request, origins, static / "h5.html")
 
     app.include_router(router)
@@ -55,6 +57,9 @@ def _page(request: Request, origins: Origins, path: Path) -> Response:
 
 class _Assets(StaticFiles):
     """Built files: their names carry a hash, so they never change."""
+
+    async def check_config(self) -> None:
+        """Without a build there is no folder; then a file is not found, which is no fault."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)

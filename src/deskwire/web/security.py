@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from deskwire.web.errors import STATUS, body_of
 BODY_BYTES_MAX = 64 * 1024
 DISCARD_BYTES_MAX = 64 * 1024 * 1024
 DISCARD_S_MAX = 10.0
+ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 ALWAYS = {
@@ -43,6 +45,10 @@ class Origins:
     def __post_init__(self) -> None:
         if not self.allowed:
             raise ValueError("an empty list of origins would let nobody in")
+        for origin in self.allowed:
+            # "null" is what every sandboxed frame says; a path would never match.
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin: http or https, a host, perhaps a port")
         object.__setattr__(self, "hosts", frozenset(urlsplit(o).netloc for o in self.allowed))
 
     @property
@@ -106,14 +112,12 @@ class Door:
     def _unsafe_refused(self, headers: Headers) -> Refusal | None:
         if not self._origins.accepts(headers):
             return Refusal(Code.NOT_ALLOWED, {"why": "foreign or missing Origin"})
-        if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        content_type = headers.get("content-type", "").partition(";")[0].strip()
+        if content_type.lower() != "application/json":
             return Refusal(Code.TYPE_NOT_ALLOWED, {"allowed": "application/json"})
         if "command-id" not in headers and "deskwire-client" not in headers:
             return Refusal(Code.BAD_REQUEST, {"why": "neither Command-Id nor Deskwire-Client"})
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > BODY_BYTES_MAX:
-            return too_large()
-        return None
+        return too_large() if _announces_too_much(headers) else None
 
     def _headers(self, path: str) -> dict[str, str]:
         headers = dict(ALWAYS)
@@ -124,6 +128,13 @@ class Door:
         if self._origins.is_https:
             headers["Strict-Transport-Security"] = "max-age=31536000"
         return headers
+
+
+def _announces_too_much(headers: Headers) -> bool:
+    """By what the request says of itself; what it then sends is counted anyway."""
+    length = headers.get("content-length", "0")
+    is_number = length.isascii() and length.isdigit()
+    return is_number and (len(length) > 18 or int(length) > BODY_BYTES_MAX)
 
 
 def too_large() -> Refusal:
