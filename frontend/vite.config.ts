@@ -31,6 +31,8 @@ export default defineConfig({
   base: "/static/",
   plugins: [vue(), pages()],
   resolve: { alias: aliases },
+  // Nothing here is written in the options style; without it Vue is a fifth smaller.
+  define: { __VUE_OPTIONS_API__: "false", __VUE_PROD_DEVTOOLS__: "false" },
   build: {
     outDir: here("../src/deskwire/web/static"),
     emptyOutDir: true,

@@ -70,14 +70,13 @@ class PageSocket implements Socket {
   private shown: SocketState;
   private ahead: number | null = null;
   private attempt = 0;
+  private started = false;
   private readonly options: SocketOptions;
 
   constructor(options: SocketOptions) {
     this.options = options;
     this.delivery = new Delivery(options.client, Math.random);
     this.shown = { ...this.delivery.state, since: Date.now() };
-    this.listen();
-    this.do(this.delivery.start(clock()));
   }
 
   onState(cb: (state: SocketState) => void): () => void {
@@ -143,7 +142,7 @@ class PageSocket implements Socket {
   }
 
   retryNow(): void {
-    this.do(this.delivery.retry(clock()));
+    if (this.started) this.do(this.delivery.retry(clock()));
   }
 
   serverNow(): number {
@@ -172,7 +171,17 @@ class PageSocket implements Socket {
       const signs = this.watches.signs(stream);
       if (signs.length) reader.signs?.(stream, signs, null);
     }
-    if (Object.keys(places).length) this.do(this.delivery.watch(places, clock()));
+    if (!Object.keys(places).length) return;
+    this.do(this.delivery.watch(places, clock()));
+    this.start();
+  }
+
+  /** With the first stream to watch: a page at its login form has nothing to ask a socket for. */
+  private start(): void {
+    if (this.started) return;
+    this.started = true;
+    this.listen();
+    this.do(this.delivery.start(clock()));
   }
 
   // --- carrying out what Delivery returns --------------------------------------------------------------

@@ -106,6 +106,7 @@ beforeEach(async () => {
     base,
     login: (why) => login(why),
   });
+  desk.watch({ "employee:wang": ["e1", 1] }, () => undefined);
   await turns();
   Wire.last.onopen();
   await turns();
@@ -146,6 +147,15 @@ test("the socket of the realm, the state of the connection", () => {
   desk.onState(({ kind }) => kinds.push(kind));
   expect(Wire.last.url).toBe("wss://desk.test/ws/employee");
   expect(kinds).toEqual(["live"]);
+});
+
+test("no socket before there is something to watch: a login form asks for none", async () => {
+  const sockets = Wire.all.length;
+  const early = openDesk({ realm: "agent", client: "test/1", keep: "memory", login });
+  await turns();
+  early.retryNow();
+  expect(Wire.all.length).toBe(sockets);
+  early.close();
 });
 
 test("a snapshot, then what follows it, folded", async () => {
