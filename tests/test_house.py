@@ -7,6 +7,7 @@ The tables are the map in ARCHITECTURE.md; files that do not stand yet are liste
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -138,6 +139,7 @@ class Source:
         return self.room in PURE_ROOMS or self.dotted in PURE
 
 
+@functools.cache
 def read(package: Path) -> dict[str, Source]:
     """Every source file but migrations, by dotted name."""
     paths = [path for path in sorted(package.rglob("*.py")) if "migrations" not in path.parts]

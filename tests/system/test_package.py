@@ -43,7 +43,9 @@ def checkout(tmp_path: Path) -> Path:
 def test_a_wheel_built_from_the_sdist_brings_the_pages(checkout: Path, tmp_path: Path) -> None:
     sdist = build("sdist", checkout, tmp_path / "sdist")
     with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
+        # by attribute: the first releases of 3.11 do not know the argument
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(tmp_path / "unpacked")
 
     wheel = build("wheel", next((tmp_path / "unpacked").iterdir()), tmp_path / "wheel")
 
