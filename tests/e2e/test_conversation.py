@@ -17,11 +17,11 @@ EMPLOYEES = (
     *("huangting", "zhoujie", "wujing", "xuqiang", "machao", "zhuhong", "guojing", "hejun"),
     *("gaoyuan", "linxia", "luoping", "liangyu", "songyan", "tangbo", "hanmei"),
 )
-SAMPLES = 11
-REAL = 6
+SAMPLES = 10
+REAL = 4
 REAL_LINES_MAX = 16
 KILLED_SAMPLES = 5
-KILLED_REAL = 2
+KILLED_REAL = 1
 
 
 def chosen() -> list[tuple[Conversation, bool]]:
@@ -84,6 +84,7 @@ def test_a_conversation_arrives_whole_on_both_sides(
     first.expect_status("closed")
     expect(first.page.get_by_test_id("context-rating")).to_have_attribute("data-score", "5")
     expect_the_same([employee, first], texts)
+    assert not [line for line in transcript.lines if "Content Security Policy" in line]
     assert not employee.heard.contains(canary)
     assert canary not in employee.page.frames[-1].content()
     assert not transcript.errors
@@ -110,13 +111,13 @@ def test_a_message_sent_as_the_server_dies_arrives_once(
     employee.enter(server, "huangting")
     agent.claim_from_queue(employee.open("software", "第 0 条"))
 
-    for count in range(1, 6):
+    for count in range(1, 4):
         employee.say(f"第 {count} 条")
         server.kill()  # the request may be anywhere: unsent, under way, committed, answered
         server.start()
         employee.wait_for(count + 1)
 
-    expect_the_same([employee, agent], [f"第 {count} 条" for count in range(6)])
+    expect_the_same([employee, agent], [f"第 {count} 条" for count in range(4)])
     agent.resolve("")
     employee.rate(4)
 
