@@ -23,12 +23,14 @@ FOREIGN = [
 # Origin -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("origin", FOREIGN)
-async def test_a_foreign_origin_gets_nothing_done(site: Site, origin: str) -> None:
+async def test_a_foreign_origin_gets_nothing_done(site: Site) -> None:
     async with site.browser(WANG) as browser:
-        answer = await browser.send_json(PATH, {}, origin=origin)
+        found = {
+            origin: refusal(await browser.send_json(PATH, {}, origin=origin)) for origin in FOREIGN
+        }
 
-    assert refusal(answer) == (403, "not_allowed", {"why": "foreign or missing Origin"})
+    no = (403, "not_allowed", {"why": "foreign or missing Origin"})
+    assert found == dict.fromkeys(FOREIGN, no)
 
 
 @pytest.mark.parametrize(
@@ -312,16 +314,15 @@ async def test_over_https_browsers_are_told_to_stay_there(office: Office) -> Non
 NOT_OBJECTS = [b"", b"[]", b'"text"', b"1", b"null", b"true", b"{", b"\xff\xfe", b"{}{}", b"NaN",
                b'{"a":1', b"\0", b'{"name":"x",}', b"<x/>", b"\xef\xbb\xbf",
                b"1" * 6000]  # fmt: skip
-DEPTHS = [50, 200, 500, 800, 900, 950, 1000, 5000, 30_000]
+DEPTHS = [50, 200, 500, *range(860, 960), 1000, 5000, 30_000]  # fine where the interpreter gives in
 
 
-@pytest.mark.parametrize("body", NOT_OBJECTS)
-async def test_what_is_no_json_object_is_refused_in_words(site: Site, body: bytes) -> None:
+async def test_what_is_no_json_object_is_refused_in_words(site: Site) -> None:
     async with site.browser(WANG) as browser:
-        answer = await browser.send_bytes(PATH, body)
+        for body in NOT_OBJECTS:
+            answer = await browser.send_bytes(PATH, body)
 
-    assert answer.status_code in {400, 422}
-    assert code(answer) in {"bad_request", "invalid"}
+            assert refusal(answer)[:2] in {(400, "bad_request"), (422, "invalid")}, body
 
 
 @pytest.mark.parametrize("where", ["args", "body", "top"])

@@ -67,6 +67,8 @@ def parse_command(body: CommandBody, realm: Realm) -> Command | Refusal:
         # By way of JSON, whose strict reading takes an array for a tuple and nothing else for
         # anything.
         return _ADAPTERS[body.name].validate_json(json.dumps(arguments), strict=True)
+    except RecursionError:  # read, as it happens, with a few frames to spare: too deep to write
+        return invalid("args")
     except ValidationError as fault:
         where = fault.errors()[0]["loc"]
         return invalid(str(where[0]) if where else "args")

@@ -1,0 +1,183 @@
+"""Every route there is, asked by everybody: made from the router, so none can be forgotten."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from deskwire.desk.people import Principal, Realm
+from tests.flows.office import ANN, BO, CHEN, LINA, QIAN, START, WANG, Office, agent
+from tests.web.site import Site, code
+
+# Who may ask without a login: the way in itself.
+OPEN = {("POST", "/api/agent/login"), ("GET", "/api/openapi.json")}
+
+# What of a conversation of Ann's in the group `support` is shown to whom.
+READS = {
+    "/boot": "everybody",
+    "/conversations": "everybody",
+    "/conversations/{conv_id}": "those who see it",
+    "/conversations/{conv_id}/messages": "those who see it",
+    "/events": "those who see it",
+    "/rows": "everybody",
+}
+PEOPLE = {
+    "nobody": None,
+    "the requester": ANN,
+    "another employee": BO,
+    "the assignee": WANG,
+    "an agent of the group": CHEN,
+    "its supervisor": LINA,
+    "an agent of another group": QIAN,
+    "a supervisor of another group": agent("sun"),
+    "an admin": agent("root"),
+}
+SEEING = {"the requester", "the assignee", "an agent of the group", "its supervisor", "an admin"}
+
+
+def walk(routes: Any) -> Iterator[APIRoute]:
+    """Every API route below, however it was included."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        nested = getattr(route, "original_router", None) or getattr(route, "router", None)
+        if nested is not None:
+            yield from walk(nested.routes)
+
+
+def api_routes(site: Site) -> dict[tuple[str, str], APIRoute]:
+    return {
+        (method, route.path): route
+        for route in walk(site.desk.api.routes)
+        for method in route.methods or ()
+        if route.path.startswith("/api/")
+    }
+
+
+def asks_who(route: APIRoute) -> bool:
+    return any(
+        dependency.call is not None
+        and dependency.call.__qualname__ == "identity_in.<locals>.identity"
+        for dependency in route.dependant.dependencies
+    )
+
+
+async def test_the_walk_finds_every_route_that_the_schema_knows(site: Site) -> None:
+    schema = site.desk.api.openapi()["paths"]
+    known = {(method.upper(), path) for path, methods in schema.items() for method in methods}
+
+    assert set(api_routes(site)) == {key for key in known if key[1].startswith("/api/")}
+    assert len(known) > 15
+
+
+async def test_no_route_of_the_api_is_without_a_login_but_the_way_in(site: Site) -> None:
+    without = {key for key, route in api_routes(site).items() if not asks_who(route)}
+
+    assert without == OPEN - {("GET", "/api/openapi.json")}
+
+
+async def test_every_route_asks_for_the_login_of_its_own_realm(site: Site) -> None:
+    for (_, path), route in api_routes(site).items():
+        realms = {
+            inspect.getclosurevars(dependency.call).nonlocals["realm"]
+            for dependency in route.dependant.dependencies
+            if dependency.call is not None and asks_who(route)
+        }
+        assert realms <= {Realm(path.split("/")[2])}
+
+
+@pytest.mark.parametrize("what", ["no cookie", "unknown", "expired", "revoked", "other realm"])
+async def test_no_route_answers_without_a_good_login_of_its_realm(site: Site, what: str) -> None:
+    conv = await site.office.claimed()
+    for (method, path), route in api_routes(site).items():
+        if (method, path) in OPEN:
+            continue
+        realm = Realm(path.split("/")[2])
+        answer = await ask(site, cookie(site, realm, what), method, route.path, conv)
+        assert (answer.status_code, code(answer)) == (401, "login_required"), (method, path)
+        assert "set-cookie" not in answer.headers
+
+
+def cookie(site: Site, realm: Realm, what: str) -> dict[str, str]:
+    name = f"deskwire-{realm.value}"
+    who = WANG if realm is Realm.AGENT else ANN
+    match what:
+        case "no cookie":
+            return {}
+        case "unknown":
+            return {name: "x" * 43}
+        case "expired":
+            return {name: site.login(who, expires_ms=0)}
+        case "other realm":
+            other = ANN if realm is Realm.AGENT else WANG
+            return {name: site.login(other)}
+        case _:
+            secret = site.login(who)
+            site.office.write("UPDATE login SET revoked = ?", START)
+            return {name: secret}
+
+
+async def ask(
+    site: Site, cookies: dict[str, str], method: str, path: str, conv: str
+) -> httpx.Response:
+    path = path.replace("{conv_id}", conv)
+    query = {
+        "events": {"stream": f"conv:{conv}"},
+        "rows": {"ids": conv},
+    }.get(path.rsplit("/", 1)[1], {})
+    async with site.browser() as browser:
+        browser.cookies.update(cookies)
+        if method == "GET":
+            return await browser.get(path, params=query)
+        body = (
+            {"name": "post_message", "conv": conv, "args": {"kind": "text", "body": "x"}}
+            if path.endswith("/commands")
+            else {}
+        )
+        return await browser.request(method, path, json=body, headers=browser.usual())
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+async def test_every_read_shows_a_conversation_to_those_who_see_it_alone(
+    site: Site, office: Office, name: str
+) -> None:
+    conv = await office.claimed()
+    for method, path in api_routes(site):
+        if method != "GET" or path.rsplit("/", 1)[1] == "openapi.json":
+            continue
+        realm = Realm(path.split("/")[2])
+        who = PEOPLE[name]
+        answer = await ask(site, cookies_of(site, who), "GET", path, conv)
+        kind = READS[path.removeprefix(f"/api/{realm.value}")]
+        is_in = who is not None and who.realm is realm
+
+        if not is_in:
+            assert answer.status_code == 401, (name, path)
+        elif kind == "everybody":
+            assert answer.status_code == 200, (name, path)
+        else:
+            assert answer.status_code == (200 if name in SEEING else 404), (name, path)
+        assert (conv in answer.text) == (is_in and name in SEEING), (name, path)
+
+
+def cookies_of(site: Site, who: Principal | None) -> dict[str, str]:
+    return {f"deskwire-{who.realm.value}": site.login(who)} if who else {}
+
+
+async def test_every_read_has_its_line_in_the_matrix(site: Site) -> None:
+    reads = {path for method, path in api_routes(site) if method == "GET"}
+
+    assert {path.split("/", 3)[3] for path in reads} == {line[1:] for line in READS}
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_a_method_that_a_route_does_not_have_is_refused(site: Site, method: str) -> None:
+    async with site.browser(WANG) as browser:
+        answer = await browser.request(method, "/api/agent/commands", headers=browser.usual())
+
+    assert (answer.status_code, code(answer)) == (405, "bad_request")
