@@ -16,6 +16,7 @@ from deskwire.realtime.log import Stream
 
 # A `live` is made outside, so this much is taken off the room for it.
 LIVE_BYTES_MAX: Final = EVENT_FRAME_BYTES_MAX
+EVENT_ON_WIRE_BYTES_MAX: Final = EVENT_FRAME_BYTES_MAX + 10  # with its WebSocket header
 _SHED_FIRST: Final = frozenset(("typing", "viewing"))
 
 Item: TypeAlias = Framed | Stream  # a frame, or the stream whose `live` is due
@@ -57,7 +58,7 @@ class Backlog:
     @property
     def fits_a_page(self) -> bool:
         """Any event fits, and nothing goes before it."""
-        return self.is_empty and self.room >= min(EVENT_FRAME_BYTES_MAX, self._capacity)
+        return self.is_empty and self.room >= EVENT_ON_WIRE_BYTES_MAX
 
     def queue(self, item: Item) -> None:
         self._items.append(item)
@@ -68,7 +69,7 @@ class Backlog:
         if not self._items:
             return None
         item = self._items[0]
-        size = item.size if isinstance(item, Framed) else min(LIVE_BYTES_MAX, self._capacity)
+        size = item.size if isinstance(item, Framed) else LIVE_BYTES_MAX
         if size > self.room:
             return None
         self.room -= size

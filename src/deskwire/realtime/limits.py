@@ -7,8 +7,11 @@ meets it; a durable event is never dropped.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from deskwire.realtime import frames
+
+_HEADER_BYTES: Final = 10  # of a WebSocket frame, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +48,9 @@ class Limits:
     identify_wait_ms: int = 5_000
     connections: int = 6_000
     close_ms: int = 1_000  # from the close of a plain connection to its abort
+
+    def __post_init__(self) -> None:
+        """One event has to fit, or a watch could wait for ever."""
+        for name in ("waiting_bytes", "unacked_bytes"):
+            if getattr(self, name) < frames.EVENT_FRAME_BYTES_MAX + _HEADER_BYTES:
+                raise ValueError(f"{name} is below the bound of one event frame")

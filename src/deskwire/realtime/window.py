@@ -6,6 +6,7 @@ among them.
 
 from __future__ import annotations
 
+from deskwire.realtime.backlog import EVENT_ON_WIRE_BYTES_MAX
 from deskwire.realtime.limits import Limits
 from deskwire.realtime.watch import Watch
 
@@ -23,9 +24,10 @@ class Window:
 
     @property
     def is_half_free(self) -> bool:
-        """Worth a page: with less, most of it would be read for nothing."""
+        """Worth a page: with less, most of it would be read for nothing. Any event then fits."""
         limits = self._limits
-        return self.events * 2 <= limits.unacked_events and self.bytes * 2 <= limits.unacked_bytes
+        bytes_max = min(limits.unacked_bytes // 2, limits.unacked_bytes - EVENT_ON_WIRE_BYTES_MAX)
+        return self.events * 2 <= limits.unacked_events and self.bytes <= bytes_max
 
     def wrote(self, watch: Watch, size: int) -> None:
         """The watch's next event went out."""
