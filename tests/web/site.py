@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 import uvicorn
 
-from deskwire.app import Configuration, Desk, WeComSettings
+from deskwire.app import Configuration, Desk, WeComSettings, now_ms
 from deskwire.desk.people import Principal, Realm
-from tests.flows.office import START, Office, url_of
+from tests.flows.office import Office, url_of
 
 HOST = "desk.test:8000"
 URL = f"http://{HOST}"
@@ -69,9 +69,9 @@ class Site:
             f"login-{number}",
             who.realm.value,
             who.person,
-            START,
-            START,
-            START + expires_ms,
+            self.office.now_ms,
+            self.office.now_ms,
+            self.office.now_ms + expires_ms,
         )
         return secret
 
@@ -139,7 +139,8 @@ def listening() -> socket.socket:
 
 @asynccontextmanager
 async def served(office: Office) -> AsyncIterator[Site]:
-    """The site on a real server of this machine."""
+    """The site on a real server of this machine, by this machine's clock: sockets know no other."""
+    office.now_ms = now_ms()
     with listening() as at:
         site = await Site.at(office, f"http://127.0.0.1:{at.getsockname()[1]}")
         server = uvicorn.Server(

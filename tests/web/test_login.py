@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+from http.cookies import Morsel, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from deskwire.desk.people import Realm
+from deskwire.web.login import local_path
+from tests.flows.office import ANN, MEI, PASSWORD, START, WANG, Office, agent
+from tests.web.site import URL, Browser, Site, refusal
+
+HALF_AN_HOUR_MS = 30 * 60 * 1000
+
+
+def cookie_of(answer: httpx.Response, name: str) -> Morsel[str]:
+    found: SimpleCookie = SimpleCookie()
+    for line in answer.headers.get_list("set-cookie"):
+        found.load(line)
+    return found[name]
+
+
+async def log_in(browser: Browser, name: str = "wang", password: str = PASSWORD) -> httpx.Response:
+    return await browser.send_json(
+        "/api/agent/login", {"login_name": name, "password": password}, without="command-id"
+    )
+
+
+# Password -----------------------------------------------------------------------------------------
+
+
+async def test_an_agent_logs_in_and_is_known_from_then_on(site: Site) -> None:
+    async with site.browser() as browser:
+        answer = await log_in(browser)
+        boot = await browser.get("/api/agent/boot")
+
+    assert answer.status_code == 200
+    assert answer.json()["me"]["id"] == "wang"
+    assert answer.json()["until"] == START + HALF_AN_HOUR_MS
+    assert boot.json()["me"] == answer.json()["me"]
+
+
+async def test_the_cookie_is_for_our_pages_alone_and_no_script_reads_it(site: Site) -> None:
+    async with site.browser() as browser:
+        cookie = cookie_of(await log_in(browser), "deskwire-agent")
+
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "lax", "/")
+    assert (cookie["secure"], cookie["domain"]) == ("", "")
+    assert len(cookie.value) == 43
+
+
+async def test_over_https_the_cookie_is_bound_to_the_host(office: Office) -> None:
+    site = await Site.at(office, "https://desk.test")
+    async with site.browser() as browser:
+        answer = await log_in(browser)
+        boot = await browser.get("/api/agent/boot")
+    await site.close()
+
+    cookie = cookie_of(answer, "__Host-deskwire-agent")
+    assert (cookie["secure"], cookie["domain"], cookie["path"]) == (True, "", "/")
+    assert boot.status_code == 200
+
+
+async def test_wrong_name_and_wrong_password_get_the_same_answer(site: Site) -> None:
+    async with site.browser() as browser:
+        answers = [
+            await log_in(browser, *given)
+            for given in (("wang", "wrong"), ("nobody", PASSWORD), ("ann", PASSWORD))
+        ]
+
+    assert len({answer.text for answer in answers}) == 1
+    assert {refusal(answer)[:2] for answer in answers} == {(401, "login_required")}
+    assert not any("set-cookie" in answer.headers for answer in answers)
+
+
+async def test_a_login_out_of_bounds_is_named(site: Site) -> None:
+    given = [
+        ({"login_name": "wang"}, "password"),
+        ({"login_name": "wang", "password": 5}, "password"),
+        ({"login_name": "wang", "password": "x" * 257}, "password"),
+        ({"login_name": "x" * 65, "password": "x"}, "login_name"),
+        ({"login_name": "wang", "password": "x", "realm": "employee"}, "realm"),
+        ([], "body"),
+    ]
+    async with site.browser() as browser:
+        found = [
+            (body, refusal(await browser.send_json("/api/agent/login", body))) for body, _ in given
+        ]
+
+    assert found == [(body, (422, "invalid", {"field": field})) for body, field in given]
+
+
+async def test_logging_in_again_is_a_new_login_whatever_cookie_was_brought(site: Site) -> None:
+    async with site.browser() as browser:
+        browser.cookies.set("deskwire-agent", "chosen-by-somebody-else")
+        first = cookie_of(await log_in(browser), "deskwire-agent").value
+        second = cookie_of(await log_in(browser), "deskwire-agent").value
+
+    assert len({first, second, "chosen-by-somebody-else"}) == 3
+
+
+async def test_employees_have_no_password_door(site: Site) -> None:
+    async with site.browser() as browser:
+        answer = await browser.send_json(
+            "/api/employee/login", {"login_name": "ann", "password": "x"}
+        )
+
+    assert answer.status_code == 404
+
+
+# Being logged in ----------------------------------------------------------------------------------
+
+
+async def test_logging_out_ends_it_here_and_the_cookie_is_taken_back(site: Site) -> None:
+    async with site.browser() as browser:
+        secret = cookie_of(await log_in(browser), "deskwire-agent").value
+        answer = await browser.send_json("/api/agent/logout")
+        browser.cookies.set("deskwire-agent", secret)
+        after = await browser.get("/api/agent/boot")
+
+    taken = cookie_of(answer, "deskwire-agent")
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert (taken.value, taken["max-age"], taken["httponly"]) == ("", "0", True)
+    assert refusal(after)[:2] == (401, "login_required")
+
+
+async def test_logging_out_in_one_realm_leaves_the_other(site: Site) -> None:
+    async with site.browser(MEI) as browser:
+        browser.cookies.set("deskwire-agent", site.login(agent("mei")))
+        await browser.send_json("/api/agent/logout")
+        answers = [(await browser.get(f"/api/{realm}/boot")).status_code for realm in Realm]
+
+    assert answers == [401, 200]
+
+
+async def test_renewing_moves_the_end(site: Site) -> None:
+    async with site.browser() as browser:
+        await log_in(browser)
+        site.office.now_ms += HALF_AN_HOUR_MS - 1
+        answer = await browser.send_json("/api/agent/renew")
+
+    assert answer.json() == {"until": site.office.now_ms + HALF_AN_HOUR_MS}
+
+
+@pytest.mark.parametrize("who", [ANN, WANG])
+async def test_me_says_who_one_is_or_what_a_socket_would_meet(site: Site, who: object) -> None:
+    person = ANN if who == ANN else WANG
+    path = f"/api/{person.realm.value}/me"
+    async with site.browser(person) as browser, site.browser() as stranger:
+        known = await browser.send_json(path)
+        unknown = await stranger.send_json(path)
+        extra = await browser.send_json(path, {"person": "lina"})
+
+    assert known.json()["me"]["id"] == person.person
+    assert refusal(unknown)[:2] == (401, "login_required")
+    assert refusal(extra) == (422, "invalid", {"field": "person"})
+
+
+async def test_a_login_of_one_realm_is_none_in_the_other(site: Site) -> None:
+    async with (
+        site.browser(ANN, realm=Realm.AGENT) as as_agent,
+        site.browser(WANG, realm=Realm.EMPLOYEE) as as_employee,
+    ):
+        answers = [
+            await as_agent.get("/api/agent/boot"),
+            await as_employee.get("/api/employee/boot"),
+            await as_employee.get("/api/agent/boot"),
+        ]
+
+    assert [refusal(answer)[:2] for answer in answers] == [(401, "login_required")] * 3
+
+
+# The sign-in at WeCom -----------------------------------------------------------------------------
+
+
+async def test_a_sign_in_goes_to_wecom_and_leaves_a_mark_in_this_browser(site: Site) -> None:
+    async with site.browser() as browser:
+        answer = await browser.get("/login/employee?to=/h5/c/1")
+
+    there = urlsplit(answer.headers["location"])
+    asked = parse_qs(there.query)
+    cookie = cookie_of(answer, "deskwire-employee-signin")
+    assert answer.status_code == 303
+    assert there.path == "/connect/oauth2/authorize"
+    assert asked["redirect_uri"] == [f"{URL}/login/employee/return"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["max-age"]) == (True, "lax", "600")
+    assert cookie.value not in there.query
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_return_that_nobody_began_is_no_login(site: Site) -> None:
+    async with site.browser() as browser:
+        answers = [
+            await browser.get(f"/login/employee/return{query}")
+            for query in ("", "?code=x&state=y", "?code=x", "?state=%00&code=%ff")
+        ]
+
+    for answer in answers:
+        assert answer.status_code == 303
+        assert answer.headers["location"] == "/h5?login=failed&why=expired"
+        assert "set-cookie" not in answer.headers
+
+
+async def test_a_reload_of_the_way_back_goes_on_where_somebody_is_logged_in(site: Site) -> None:
+    async with site.browser(ANN) as browser:
+        answer = await browser.get("/login/employee/return?code=x&state=y")
+
+    assert answer.headers["location"] == "/h5"
+
+
+async def test_a_sign_in_is_begun_at_the_canonical_address(site: Site) -> None:
+    async with site.browser() as browser:
+        answer = await browser.get(
+            "/login/employee?to=/h5/c/1?p=2%26q", headers={"host": "localhost:8000"}
+        )
+
+    assert answer.headers["location"] == f"{URL}/login/employee?to=/h5/c/1%3Fp%3D2%26q"
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "to", ["/h5", "/h5/", "/h5/c/0199-ab", "/h5/c/1?p=push-1", "/h5?a=b&c=/d", "/h5/c/1?to=../x"]
+)
+def test_a_path_on_our_page_is_gone_to(to: str) -> None:
+    assert local_path(to) == to
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "", "/", "//evil.test", "///evil.test", "https://evil.test", "//evil.test/h5", "/h5evil",
+        "/h5.evil.test", "h5", "/workbench", "/H5", "javascript:alert(1)", "/h5/../workbench",
+        "/h5/..", "/h5/./x", "/h5/..//evil.test", "/h5/%2e%2e/x", "/h5/.%2E/x", "/h5/%2E/x",
+        "/h5\\..\\..", "/h5/\\evil.test", "/\\evil.test", "/h5/c/1\r\nSet-Cookie: a=b", "/h5\t",
+        "/h5/\x00", "/h5 ", "/h5/会话", "/h5@evil.test", "/h5#", '/h5/"', "/h5/" + "x" * 256,
+    ],
+)  # fmt: skip
+def test_any_other_place_becomes_the_pages_start(to: str) -> None:
+    assert local_path(to) == "/h5"
