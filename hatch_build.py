@@ -43,6 +43,9 @@ QUIET_NPM = {
     "npm_config_audit": "false",
     "npm_config_fund": "false",
     "npm_config_update_notifier": "false",
+    # two retries as ever, but after 2 and 8 seconds: who has no registry wants to hear it
+    "npm_config_fetch_retry_mintimeout": "2000",
+    "npm_config_fetch_retry_maxtimeout": "8000",
 }
 CURE = (
     "deskwire: the front end could not be built ({why}). npm needs to reach its registry: "
