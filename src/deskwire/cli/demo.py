@@ -55,10 +55,10 @@ def demo(
     telemetry.configure(as_json=settings.log_json, others=["uvicorn"])
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     folder = (data_dir or settings.data_dir).absolute()
-    listening = _listen(port or settings.port)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        asyncio.run(_run(folder, listening))
+        with _listen(port or settings.port) as listening:
+            folder.mkdir(parents=True, exist_ok=True)
+            asyncio.run(_run(folder, listening))
     except StoreInUse as fault:
         _fail(f"{fault}. Stop it, or give this one a folder of its own: --data-dir.")
     except PermissionError as fault:
