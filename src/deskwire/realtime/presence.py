@@ -7,7 +7,6 @@ Invariant: a person is connected while one lease lives, then in grace, then lost
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -50,6 +49,10 @@ class Presence(Protocol):
         ...
 
 
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
 @dataclass(slots=True)
 class _Held:
     lease: Lease
@@ -63,7 +66,7 @@ class MemoryPresence:
         self,
         *,
         grace_s: Callable[[Principal], float] = lambda _: GRACE_S,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = _loop_time,
     ) -> None:
         self._grace_s = grace_s
         self._clock = clock
