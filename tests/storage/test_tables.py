@@ -44,14 +44,22 @@ FORBIDDEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("statement", FORBIDDEN.values(), ids=FORBIDDEN)
-async def test_the_database_refuses(office: Office, statement: str) -> None:
+async def test_the_database_refuses_what_no_rule_would_write(office: Office) -> None:
     await office.claimed(ANN)
     await office.claimed(BO)
     office.write("PRAGMA foreign_keys = ON")
 
-    with pytest.raises(sqlite3.IntegrityError):
+    written = [name for name, statement in FORBIDDEN.items() if is_written(office, statement)]
+
+    assert written == []
+
+
+def is_written(office: Office, statement: str) -> bool:
+    try:
         office.write(statement)
+    except sqlite3.IntegrityError:
+        return False
+    return True
 
 
 async def test_the_database_refuses_a_second_unclosed_conversation_in_a_group(

@@ -62,13 +62,12 @@ async def test_built_files_never_change_and_nothing_else_is_handed_out(
     assert {answer.status_code for answer in outside} == {404}
 
 
-@pytest.mark.parametrize("path", PAGES)
-async def test_a_desk_without_built_pages_says_how_to_build_them(site: Site, path: str) -> None:
+async def test_a_desk_without_built_pages_says_how_to_build_them(site: Site) -> None:
     async with site.browser() as browser:
-        answer = await browser.get(path)
+        answers = [await browser.get(path) for path in PAGES]
 
-    assert answer.status_code == 503
-    assert "npm run build" in answer.text
+    assert {answer.status_code for answer in answers} == {503}
+    assert all("npm run build" in answer.text for answer in answers)
 
 
 async def test_a_page_has_one_address(site: Site) -> None:
@@ -78,13 +77,13 @@ async def test_a_page_has_one_address(site: Site) -> None:
     assert (answer.status_code, answer.headers["location"]) == (307, f"{URL}/h5/c/1?p=2&q=3")
 
 
-@pytest.mark.parametrize("path", ["//evil.test", "/h5//evil.test", "/\\evil.test", "/%2f/evil"])
-async def test_no_path_sends_a_browser_elsewhere(site: Site, path: str) -> None:
+async def test_no_path_sends_a_browser_elsewhere(site: Site) -> None:
+    paths = ("//evil.test", "/h5//evil.test", "/\\evil.test", "/%2f/evil")
     async with site.browser() as browser:
-        answer = await browser.get(f"{URL}{path}", headers={"host": "localhost:8000"})
+        for path in paths:
+            answer = await browser.get(f"{URL}{path}", headers={"host": "localhost:8000"})
 
-    location = answer.headers.get("location", URL)
-    assert location.startswith((f"{URL}/", URL)), location
+            assert answer.headers.get("location", f"{URL}/").startswith(f"{URL}/"), path
 
 
 async def test_a_page_that_is_not_there_is_not_found(site: Site) -> None:

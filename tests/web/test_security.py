@@ -47,13 +47,11 @@ async def test_a_missing_or_a_second_origin_gets_nothing_done(
     assert refusal(answer)[:2] == (403, "not_allowed")
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "ODD"])
-async def test_every_unsafe_method_needs_an_origin_wherever_it_goes(
-    site: Site, method: str
-) -> None:
+async def test_every_unsafe_method_needs_an_origin_wherever_it_goes(site: Site) -> None:
+    methods = ("POST", "PUT", "PATCH", "DELETE", "TRACE", "ODD")
     paths = (PATH, "/h5", "/nowhere", "/login/employee")
     async with site.browser(WANG) as browser:
-        answers = [await browser.request(method, path) for path in paths]
+        answers = [await browser.request(method, path) for method in methods for path in paths]
 
     assert {refusal(answer)[:2] for answer in answers} == {(403, "not_allowed")}
 
@@ -86,23 +84,14 @@ def test_the_origins_of_this_machine_begin_with_the_canonical_one() -> None:
 # Host ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "evil.test",
-        "desk.test",
-        f"{HOST}.evil.test",
-        f"evil.{HOST}",
-        "",
-        "desk.test:80",
-        f"{HOST}/../x",
-        f"user@{HOST}",
-    ],
-)
-async def test_an_unknown_host_is_served_nothing(site: Site, host: str) -> None:
+async def test_an_unknown_host_is_served_nothing(site: Site) -> None:
+    hosts = ("evil.test", "desk.test", f"{HOST}.evil.test", f"evil.{HOST}", "", "desk.test:80",
+             f"{HOST}/../x", f"user@{HOST}")  # fmt: skip
     paths = ("/h5", "/api/agent/boot", "/login/employee", "/static/x", "/")
     async with site.browser(WANG) as browser:
-        answers = [await browser.get(path, headers={"host": host}) for path in paths]
+        answers = [
+            await browser.get(path, headers={"host": host}) for host in hosts for path in paths
+        ]
 
     for answer in answers:
         assert refusal(answer) == (400, "bad_request", {"why": "unknown Host"})
@@ -132,24 +121,13 @@ async def test_a_supervisor_asks_for_health_under_any_name(site: Site) -> None:
 # Content type and our own headers -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "text/plain",
-        "application/x-www-form-urlencoded",
-        "",
-        "json",
-        "multipart/form-data; boundary=x",
-        "application/jsonp",
-        "text/plain; application/json",
-        "application/json5",
-    ],
-)
-async def test_only_json_is_taken(site: Site, kind: str) -> None:
+async def test_only_json_is_taken(site: Site) -> None:
+    kinds = ("text/plain", "application/x-www-form-urlencoded", "", "json", "application/json5",
+             "multipart/form-data; boundary=x", "text/plain; application/json")  # fmt: skip
     async with site.browser(WANG) as browser:
-        answer = await browser.send_bytes(PATH, b"{}", content_type=kind)
+        answers = [await browser.send_bytes(PATH, b"{}", content_type=kind) for kind in kinds]
 
-    assert refusal(answer)[:2] == (415, "type_not_allowed")
+    assert {refusal(answer)[:2] for answer in answers} == {(415, "type_not_allowed")}
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
@@ -339,33 +317,30 @@ async def test_json_as_deep_as_a_well_breaks_nothing(site: Site, where: str) -> 
             assert code(answer) in {"bad_request", "invalid"}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"name": "post_note", "conv": "x", "args": {"body": "\ud800"}},
-        {"name": "post_note", "conv": "x", "args": {"\ud800": 1}},
-        {"name": "post_note", "conv": "x", "args": {"body": "x", "\ud800": 1}},
-        {"name": "post_note", "conv": "\ud800", "args": {"body": "x"}},
-        {"name": "\ud800", "conv": "x", "args": {}},
-        {"name": "post_note", "conv": "x", "args": {"body": "x"}, "\ud800": 1},
-        {"\ud800": {}},
-    ],
-)
-async def test_half_a_character_breaks_nothing(site: Site, body: object) -> None:
+HALVES: list[object] = [
+    {"name": "post_note", "conv": "x", "args": {"body": "\ud800"}},
+    {"name": "post_note", "conv": "x", "args": {"\ud800": 1}},
+    {"name": "post_note", "conv": "x", "args": {"body": "x", "\ud800": 1}},
+    {"name": "post_note", "conv": "\ud800", "args": {"body": "x"}},
+    {"name": "\ud800", "conv": "x", "args": {}},
+    {"name": "post_note", "conv": "x", "args": {"body": "x"}, "\ud800": 1},
+    {"\ud800": {}},
+]
+
+
+async def test_half_a_character_breaks_nothing(site: Site) -> None:
     async with site.browser(WANG) as browser:
-        answer = await browser.send_bytes(PATH, json.dumps(body).encode())
+        for body in HALVES:
+            answer = await browser.send_bytes(PATH, json.dumps(body).encode())
 
-    assert refusal(answer)[:2] == (422, "invalid")
+            assert refusal(answer)[:2] == (422, "invalid"), body
 
 
-@pytest.mark.parametrize("number", [b"1e400", b"-1", b"1.5", b"9" * 400, b"NaN", b"true", b'"5"'])
-async def test_a_number_that_is_none_of_ours_is_named(site: Site, number: bytes) -> None:
-    conv = await site.office.claimed()
-    body = b'{"name":"rate_conversation","conv":"%s","args":{"score":%s}}' % (
-        conv.encode(),
-        number,
-    )
+async def test_a_number_that_is_none_of_ours_is_refused(site: Site) -> None:
+    conv = (await site.office.claimed()).encode()
+    body = b'{"name":"rate_conversation","conv":"' + conv + b'","args":{"score":%s}}'
     async with site.browser(ANN) as browser:
-        answer = await browser.send_bytes("/api/employee/commands", body)
+        for number in (b"1e400", b"1.5", b"9" * 400, b"9" * 6000, b"NaN", b"true", b'"5"'):
+            answer = await browser.send_bytes("/api/employee/commands", body % number)
 
-    assert answer.status_code in {400, 422}
+            assert refusal(answer)[:2] in {(422, "invalid"), (400, "bad_request")}, number

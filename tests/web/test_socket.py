@@ -139,14 +139,11 @@ async def test_an_unknown_host_is_not_let_in(site: Site) -> None:
     assert await refused(attempt) == (400, "bad_request")
 
 
-@pytest.mark.parametrize(
-    "neighbour",
-    ['odd={"a":1}; ', "a=b,c; ", "=; ;; ", 'q="unclosed; ', "a[b]=c; "],
-)
-async def test_a_neighbours_odd_cookie_hides_nothing(site: Site, neighbour: str) -> None:
-    cookie = f"{neighbour}deskwire-agent={site.login(WANG)}"
-    async with opening(site, None, cookie=cookie) as socket:
-        assert socket.subprotocol == "desk.v1"
+async def test_a_neighbours_odd_cookie_hides_nothing(site: Site) -> None:
+    ours = f"deskwire-agent={site.login(WANG)}"
+    for neighbour in ('odd={"a":1}', "a=b,c", "=; ;", 'q="unclosed', "a[b]=c"):
+        async with opening(site, None, cookie=f"{neighbour}; {ours}") as socket:
+            assert socket.subprotocol == "desk.v1", neighbour
 
 
 async def test_a_store_that_does_not_answer_says_come_back(site: Site) -> None:
