@@ -99,5 +99,13 @@ async def settle(turns: int = 40) -> None:
         await asyncio.sleep(0)
 
 
+async def stay(seconds: int, *peers: Peer) -> None:
+    """Time passes, and these peers answer the heartbeat."""
+    for _ in range(seconds):
+        await asyncio.sleep(1)
+        for peer in peers:
+            peer.says(op="pong")
+
+
 def sign(stream: str, key: str = "k", type_: str = "marks", **data: Any) -> frames.Ephemeral:
     return frames.Ephemeral(stream=stream, type=type_, key=key, data=data)

@@ -27,7 +27,7 @@ from deskwire.realtime.gate import (
 from deskwire.realtime.log import MemoryHead, MemoryLog, MemoryPage
 from deskwire.realtime.manager import ConnectionManager
 from deskwire.realtime.transport import MemoryTransport
-from tests.realtime.nodes import EPOCH, LI, WANG, node, settle, sign
+from tests.realtime.nodes import EPOCH, LI, WANG, node, settle, sign, stay
 from tests.realtime.simloop import SIMULATED
 
 
@@ -518,14 +518,14 @@ async def test_one_lost_per_absence() -> None:
         first = await it.peer(LI)
         second = await it.peer(LI, tab="tab-00002")
         first.transport.lose()
-        await asyncio.sleep(20)
+        await stay(20, second)
         assert [r.state for r in presence(it.gate)] == ["connected"]
 
         second.transport.lose()
         await asyncio.sleep(10)
         assert it.manager.is_agent_online("li") is False
         back = await it.peer(LI)
-        await asyncio.sleep(20)
+        await stay(20, back)
         back.transport.lose()
         await asyncio.sleep(100)
 
@@ -630,9 +630,7 @@ async def test_a_stuck_peer_is_aborted_and_delays_no_other() -> None:
             assert healthy.positions("desk") == list(range(1, n + 1))
             healthy.ack("desk")
 
-        for _ in range(13):  # not writable for 10 s, or silent and then 2 s over
-            await asyncio.sleep(1)
-            healthy.says(op="pong")
+        await stay(13, healthy)  # not writable for 10 s, or silent and then 2 s over
 
         assert stuck.transport.aborted
         assert it.manager.stats().connections == 1

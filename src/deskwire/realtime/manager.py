@@ -340,31 +340,31 @@ class ConnectionManager:
             self._hub.remove(loser.id)
         self._hub.add(connection_id, who, connection)
         self._note(who, person, connection_id, websocket, transport)
-        for loser in losers:
-            self._close_loser(loser, websocket)
+        for loser, code in losers.items():
+            if loser.websocket is websocket:  # connected again: the same socket stays open
+                loser.forget()
+            else:
+                loser.close(code, TABLE[code].name if code in TABLE else "")
         return connection_id
 
     def _losers(
         self, who: Principal, websocket: Any, device: str, tab: str
-    ) -> list[PlainConnection]:
-        """Which of this person's plain connections make way for the newcomer."""
+    ) -> dict[PlainConnection, int]:
+        """Which of this person's plain connections make way for the newcomer, and why."""
         mine = [c for c in self._hub.of(who) if isinstance(c, PlainConnection)]
         if self._policy is Policy.LATEST:
-            return mine
-        place = (device, tab)
+            return dict.fromkeys(mine, self._replaced_code)
         again = [
-            c for c in mine if c.websocket is websocket or ((c.device, c.tab) == place and tab)
+            c
+            for c in mine
+            if c.websocket is websocket or (tab and (c.device, c.tab) == (device, tab))
         ]
         others = [c for c in mine if c not in again]
-        return again + others[: max(0, len(others) + 1 - self._per_person_max)]
-
-    def _close_loser(self, loser: PlainConnection, websocket: Any) -> None:
-        if loser.websocket is websocket:  # connected again: the same socket stays open
-            loser.forget()
-        elif self._policy is Policy.LATEST or loser.tab:
-            loser.close(self._replaced_code, TABLE[Code.REPLACED].name)
-        else:
-            loser.close(Code.TOO_MANY_CONNECTIONS, TABLE[Code.TOO_MANY_CONNECTIONS].name)
+        over = max(0, len(others) + 1 - self._per_person_max)
+        return {
+            **dict.fromkeys(again, self._replaced_code),
+            **dict.fromkeys(others[:over], int(Code.TOO_MANY_CONNECTIONS)),
+        }
 
     def _note(
         self,

@@ -64,5 +64,5 @@ class Timers(Generic[C]):
             if armed is not None and armed[0] == at:
                 del self._armed[connection_id]
                 self._due(armed[1])
-        if self._heap and self._handle is None:
+        if self._heap:  # whatever was armed meanwhile, the earliest counts
             self._wake_by(self._heap[0][0])
