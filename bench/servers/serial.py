@@ -1,0 +1,50 @@
+"""What an app has before it has a manager: a dict of sockets, an awaited `send_json` each."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+
+from bench.servers.driver import Event, on_uvicorn
+
+
+class SerialManager:
+    def __init__(self) -> None:
+        self._sockets: dict[str, WebSocket] = {}
+
+    async def connect(self, agent_id: str, websocket: WebSocket) -> None:
+        await websocket.accept()
+        self._sockets[agent_id] = websocket
+
+    def disconnect(self, agent_id: str) -> None:
+        self._sockets.pop(agent_id, None)
+
+    async def broadcast(self, data: Event) -> None:
+        for agent_id, websocket in list(self._sockets.items()):
+            try:
+                await websocket.send_json(data)
+            except Exception:  # noqa: BLE001  whatever a server raises for a peer that is gone
+                self.disconnect(agent_id)
+
+
+def application(manager: Any) -> FastAPI:
+    """One endpoint, as the documentation of every framework has it."""
+    app = FastAPI()
+
+    @app.websocket("/ws/{agent_id}")
+    async def stay(websocket: WebSocket, agent_id: str) -> None:
+        await manager.connect(agent_id, websocket)
+        try:
+            while True:
+                await websocket.receive_text()
+        except WebSocketDisconnect:
+            manager.disconnect(agent_id)
+
+    return app
+
+
+def run(door: socket.socket, settings: dict[str, Any]) -> None:
+    manager = SerialManager()
+    on_uvicorn(application(manager), manager.broadcast, door, **settings)
