@@ -12,11 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit import documents
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "kit"))
-
-import documents  # noqa: E402  # the kit is found by the line above
-
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 COMMANDS = ("python3 dev.py run", "python3 dev.py test")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

@@ -24,11 +24,12 @@ class Heard:
         self.flow = Signs(office.store, sign=lambda sign, origin: self.signs.append((sign, origin)))
 
 
-@pytest.mark.parametrize("stream, mode", [("conv:x", "reply"), ("conv:x:staff", "note")])
+@pytest.mark.parametrize("ending, mode", [("", "reply"), (":staff", "note")])
 async def test_typing_is_told_with_a_name_to_all_but_its_sender(
-    office: Office, stream: str, mode: str
+    office: Office, ending: str, mode: str
 ) -> None:
     heard = Heard(office)
+    stream = f"conv:{await office.claimed()}{ending}"
 
     await heard.flow.reported([TypingSign(**FROM, stream=stream, on=True)])
 
@@ -39,10 +40,26 @@ async def test_typing_is_told_with_a_name_to_all_but_its_sender(
     assert (sign.data["by"], sign.data["mode"]) == (WANG_AS_SEEN, mode)
 
 
+async def test_who_only_looks_on_is_not_seen_typing_by_those_who_take_part(office: Office) -> None:
+    heard = Heard(office)
+    stream = f"conv:{await office.claimed()}"
+    onlooker: Any = {**FROM, "who": Who("agent", "chen")}
+
+    await heard.flow.reported(
+        [
+            TypingSign(**onlooker, stream=stream, on=True),
+            TypingSign(**onlooker, stream="conv:nowhere", on=True),
+        ]
+    )
+
+    assert not heard.signs
+
+
 async def test_typing_that_stops_is_over_at_once(office: Office) -> None:
     heard = Heard(office)
+    stream = f"conv:{await office.claimed()}"
 
-    await heard.flow.reported([TypingSign(**FROM, stream="conv:x", on=False)])
+    await heard.flow.reported([TypingSign(**FROM, stream=stream, on=False)])
 
     assert heard.signs[0][0].ttl_ms == 0
 

@@ -116,6 +116,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"name": "x" * 65}, "name"),
     ({"name": "post_message", "args": {"kind": "text", "body": "x"}}, "conv"),
     ({"name": "post_message", "conv": 1, "args": {}}, "conv"),
+    ({"name": "open_conversation", "conv": "x", "args": {}}, "conv"),
     ({"name": "post_message", "conv": "x" * 37, "args": {}}, "conv"),
     ({"name": "post_message", "conv": "x", "args": []}, "args"),
     ({"name": "post_message", "conv": "x", "args": {"kind": "text"}}, "body"),

@@ -16,6 +16,8 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -120,8 +122,8 @@ async def _run(folder: Path, listening: socket.socket) -> None:
     desk.store.hold()
     await asyncio.to_thread(migrate.upgrade, configuration.database_url)
     accounts = await _accounts(folder, desk, configuration)
-    _announce(folder, configuration.origins[0], accounts)
-    await _Server(desk, listening).serve(sockets=[listening])
+    announce = partial(_announce, folder, configuration.origins[0], accounts)
+    await _Server(desk, listening, ready=announce).serve(sockets=[listening])
 
 
 def _configuration(folder: Path, port: int) -> Configuration:
@@ -213,7 +215,7 @@ class _Server(uvicorn.Server):
     A second one does not wait.
     """
 
-    def __init__(self, desk: Desk, listening: socket.socket) -> None:
+    def __init__(self, desk: Desk, listening: socket.socket, *, ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 desk.asgi,
@@ -233,7 +235,13 @@ class _Server(uvicorn.Server):
             )
         )
         self._desk = desk
+        self._ready = ready
         self._draining: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            self._ready()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         if self._draining is not None or not self.started:

@@ -86,6 +86,11 @@ class Sight:
     def participation(self, principal: Principal) -> Participant | None:
         return next((p for p in self.participants if p.principal == principal), None)
 
+    def has(self, principal: Principal) -> bool:
+        """Whether this principal takes part now."""
+        taking_part = self.participation(principal)
+        return taking_part is not None and taking_part.left_at is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
@@ -107,8 +112,7 @@ def standings(actor: Actor, sight: Sight) -> frozenset[Standing]:
 
 def _staff_standings(actor: Actor, sight: Sight) -> list[Standing]:
     found = []
-    taking_part = sight.participation(actor.principal)
-    if taking_part is not None and taking_part.left_at is None:
+    if sight.has(actor.principal):
         found.append(Standing.PARTICIPANT)
     if actor.serves(sight.group_id):
         found.append(Standing.COLLEAGUE)

@@ -104,8 +104,7 @@ class Conversation:
         )
 
     def has_participant(self, principal: Principal) -> bool:
-        taking_part = self.sight.participation(principal)
-        return taking_part is not None and taking_part.left_at is None
+        return self.sight.has(principal)
 
     @property
     def row(self) -> ev.Row:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from deskwire.desk import access
+from deskwire.desk.events import Stream
 from deskwire.desk.people import PersonId, Principal, Realm
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import ConnectionId, Report, TypingSign, ViewingSign
-from deskwire.storage import people
+from deskwire.storage import conversations, people
 from deskwire.storage.engine import Store
 
 TYPING_MS = 6_000
@@ -36,12 +38,23 @@ class Signs:
         """Take typing and viewing; other reports are somebody else's."""
         for report in reports:
             match report:
-                case TypingSign() if report.stream.startswith("conv:"):
+                case TypingSign() if await self._may_type(report):
                     self._sign(await self._typing(report), report.connection)
                 case ViewingSign() if report.stream.endswith(":staff"):
                     self._sign(await self._viewing(report), report.connection)
                 case _:
                     continue
+
+    async def _may_type(self, report: TypingSign) -> bool:
+        """Whoever only looks on is not seen by those who take part; among staff all are seen."""
+        conv_id = access.conversation_of(Stream(report.stream))
+        if conv_id is None or report.stream.endswith(":staff"):
+            return conv_id is not None
+        async with self._store.reading() as conn:
+            sight = (await conversations.sights(conn, [conv_id])).get(conv_id)
+        return sight is not None and sight.has(
+            Principal(Realm(report.who.realm), PersonId(report.who.person))
+        )
 
     async def _typing(self, report: TypingSign) -> Ephemeral:
         realm, person = report.who

@@ -149,8 +149,7 @@ def _counts(who: Principal, stream: ev.Stream, sights: Mapping[str, access.Sight
     if conv_id is None:
         return stream == ev.personal_stream(who)
     sight = sights.get(conv_id)
-    taking_part = sight.participation(who) if sight else None
-    return taking_part is not None and taking_part.left_at is None
+    return sight is not None and sight.has(who)
 
 
 def _own(stored: Sequence[Mark], who: Principal) -> Mark:

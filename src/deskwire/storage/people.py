@@ -105,13 +105,6 @@ async def save_agent(conn: Transaction, record: AgentRecord) -> None:
         await conn.execute(insert(group_member).values(group_id=group_id, person_id=record.person))
 
 
-async def set_password_hash(conn: Transaction, person_id: PersonId, value: str) -> None:
-    """Replace the hash, as after a login that showed its parameters to be old."""
-    await conn.execute(
-        update(agent).where(agent.c.person_id == person_id).values(password_hash=value)
-    )
-
-
 async def actor(conn: Transaction, principal: Principal) -> Actor | None:
     """The principal with today's rights.
 

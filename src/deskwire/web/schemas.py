@@ -59,9 +59,9 @@ def parse_command(body: CommandBody, realm: Realm) -> Command | Refusal:
     if unknown:
         return invalid(unknown[0])
     arguments = dict(body.args)
-    if "conv" in known:
-        if body.conv is None:
-            return invalid("conv")
+    if ("conv" in known) is not (body.conv is not None):
+        return invalid("conv")
+    if body.conv is not None:
         arguments["conv"] = body.conv
     try:
         # By way of JSON, whose strict reading takes an array for a tuple and nothing else for
