@@ -11,10 +11,9 @@ import asyncio
 import inspect
 import json
 import sys
-import types
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping, Sequence
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias
 
 from deskwire.realtime.connection import Closed
 from deskwire.realtime.frames import (
@@ -174,7 +173,7 @@ class AsgiTransport:
                     self._carry_on(suspended, frames), "asgi transport"
                 )
 
-    async def _carry_on(self, suspended: Coroutine[Any, Any, Any], frames: int) -> None:
+    async def _carry_on(self, suspended: Awaitable[Any], frames: int) -> None:
         try:
             await suspended
             self._taken(frames)
@@ -317,60 +316,44 @@ def transport_over(websocket: Any, tasks: Tasks) -> AsgiTransport:
 # --- stepping a coroutine by hand --------------------------------------------------------------
 
 
-def _step(work: Callable[[], object]) -> Coroutine[Any, Any, Any] | None:
-    """Starts the work; None if it is done, else the coroutine that finishes it.
+def _step(work: Callable[[], object]) -> Awaitable[Any] | None:
+    """Starts the work; None if it is done, else what is left to await.
 
     The first step runs in the caller's task, the rest in another, as a future allows.
     """
     awaited = work()
-    if not inspect.isawaitable(awaited):
+    if not isinstance(awaited, Awaitable):
         return None  # a test double's plain function
     if not isinstance(awaited, Coroutine):
-        return _finish(awaited.__await__())
-    steps = cast("Generator[Any, Any, Any]", awaited)
+        return awaited
     try:
-        waits_for = steps.send(None)
+        return _Rest(awaited, awaited.send(None))
     except StopIteration:
         return None
-    return _resume(steps, waits_for)
 
 
 async def _awaitable(work: Callable[[], object]) -> None:
     awaited = work()
-    if inspect.isawaitable(awaited):
+    if isinstance(awaited, Awaitable):
         await awaited
 
 
-async def _finish(steps: Generator[Any, Any, Any]) -> None:
-    await _Steps(steps)
+class _Rest:
+    """A coroutine that was begun by hand and now waits for `future`: something to await."""
 
+    def __init__(self, begun: Coroutine[Any, Any, Any], future: Any) -> None:
+        self._begun = begun
+        self._future = future
 
-async def _resume(steps: Generator[Any, Any, Any], waits_for: Any) -> None:
-    await _continue(steps, waits_for)
-
-
-@types.coroutine
-def _continue(steps: Generator[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, None]:
-    while True:
+    def __await__(self) -> Generator[Any, Any, None]:
+        waits_for = self._future
         try:
-            value = yield waits_for
-        except BaseException as thrown:  # noqa: BLE001  cancellation too belongs to the coroutine
-            try:
-                waits_for = steps.throw(thrown)
-            except StopIteration:
-                return
-        else:
-            try:
-                waits_for = steps.send(value)
-            except StopIteration:
-                return
-
-
-class _Steps:
-    """An `__await__` iterator as something to await."""
-
-    def __init__(self, steps: Generator[Any, Any, Any]) -> None:
-        self._steps = steps
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return self._steps
+            while True:
+                try:
+                    value = yield waits_for
+                except BaseException as thrown:  # noqa: BLE001  cancellation too is its own
+                    waits_for = self._begun.throw(thrown)
+                else:
+                    waits_for = self._begun.send(value)
+        except StopIteration:
+            return
