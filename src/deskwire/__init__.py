@@ -2,5 +2,13 @@
 
 from deskwire.realtime.frames import PayloadError
 from deskwire.realtime.manager import ConnectionManager, Policy, Reach, manager
+from deskwire.realtime.signals import drain_on_signal
 
-__all__ = ["ConnectionManager", "PayloadError", "Policy", "Reach", "manager"]
+__all__ = [
+    "ConnectionManager",
+    "PayloadError",
+    "Policy",
+    "Reach",
+    "drain_on_signal",
+    "manager",
+]

@@ -159,6 +159,8 @@ class Feed:
         try:
             while channel.is_behind and channel.watchers:
                 page = await self._page(channel.stream, channel.head)
+                if not channel.watchers:
+                    break  # forgotten meanwhile: its last watcher left
                 if page.epoch != channel.epoch:
                     head = (await self._log.heads([channel.stream]))[channel.stream]
                     self._stands(channel.stream, head, channel.head)
@@ -198,13 +200,15 @@ class Feed:
 
     def _take(self, channel: Channel[StreamConnection], page: Page) -> None:
         for written in page.events:
-            self._fan_out(channel, written.position, written.body, written.voids)
+            if channel.watchers:  # an offer may end the last of them
+                self._fan_out(channel, written.position, written.body, written.voids)
 
     async def _take_in_turns(self, channel: Channel[StreamConnection], page: Page) -> None:
         offers = 0
         epoch = channel.epoch
         for written in page.events:
-            if channel.epoch != epoch or written.position != channel.head + 1:
+            moved = channel.epoch != epoch or written.position != channel.head + 1
+            if moved or not channel.watchers:
                 return
             self._fan_out(channel, written.position, written.body, written.voids)
             offers += len(channel.watchers)

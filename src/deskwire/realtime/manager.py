@@ -133,7 +133,6 @@ class ConnectionManager:
         )
         self._ports = ports_or_twins(log, gate, bus, presence)
         self._node = Node(self._hub, self.tasks, limits, connections_per_person_max, self._ports)
-        self._spellings: dict[Principal, str] = {}
         self._spelling_warned = False
         self._payload_numbers = itertools.count(1)
         self._payloads_refused = 0
@@ -335,11 +334,12 @@ class ConnectionManager:
             close_s=self.limits.close_ms / 1_000,
         )
         connection.device, connection.tab = device, tab
+        self._warn_of_spelling(who, person)
         losers = self._losers(who, websocket, device, tab)
         for loser in losers:
             self._hub.remove(loser.id)
         self._hub.add(connection_id, who, connection)
-        self._note(who, person, connection_id, websocket, transport)
+        self._note(who, connection_id, websocket, transport)
         for loser, code in losers.items():
             if loser.websocket is websocket:  # connected again: the same socket stays open
                 loser.forget()
@@ -369,7 +369,6 @@ class ConnectionManager:
     def _note(
         self,
         who: Principal,
-        said: str,
         connection_id: ConnectionId,
         websocket: Any,
         transport: asgi.AsgiTransport,
@@ -381,11 +380,6 @@ class ConnectionManager:
             transport.ends(asyncio.current_task())
         noted[self._number, who] = connection_id
         _connected_here.set(noted)
-        known = self._spellings.get(who)
-        if known is not None and known != said and not self._spelling_warned:
-            self._spelling_warned = True
-            _log.warning("ids_differ_in_spelling", setting="id_key", ids=(known, said))
-        self._spellings[who] = said
 
     def _disconnect(self, realm: str, person: str, websocket: Any | None) -> int:
         who = self._who(realm, person)
@@ -399,19 +393,20 @@ class ConnectionManager:
         for connection in mine:
             self._hub.remove(connection.id)
             connection.forget()
-        self._forget_spelling(who)
         return len(mine)
 
     def _plain_gone(self, connection: PlainConnection) -> None:
         """It failed or was closed as slow: exactly this one leaves the registry."""
         self._hub.remove(connection.id)
-        self._forget_spelling(connection.who)
         if connection.ended is not None and connection.ended[0] == Code.SLOW:
             self._slow_closed += 1
 
-    def _forget_spelling(self, who: Principal) -> None:
-        if not self._hub.of(who):
-            self._spellings.pop(who, None)
+    def _warn_of_spelling(self, who: Principal, said: str) -> None:
+        """Two people whose ids differ in case only would share their messages: say so once."""
+        known = {c.said_id for c in self._hub.of(who) if isinstance(c, PlainConnection)} - {said}
+        if known and not self._spelling_warned:
+            self._spelling_warned = True
+            _log.warning("ids_differ_in_spelling", setting="id_key", ids=(*known, said))
 
     def _who(self, realm: str, person: str) -> Principal:
         return Principal(realm, self._id_key(person))
