@@ -142,9 +142,16 @@ class Weighing:
         return self._phase(line, seconds, times=False)
 
     def pace(
-        self, seconds: float, per_s: float, burst: int = 1, size: int = EVENT_BYTES
+        self,
+        seconds: float,
+        per_s: float,
+        burst: int = 1,
+        size: int = EVENT_BYTES,
+        *,
+        join: bool = False,
     ) -> dict[str, Any]:
-        return self._phase(f"pace {seconds} {per_s} {burst} {size}", seconds, times=True)
+        line = f"pace {seconds} {per_s} {burst} {size} {int(join)}"
+        return self._phase(line, seconds, times=True)
 
     def _phase(self, line: str, seconds: float, *, times: bool) -> dict[str, Any]:
         self.load.ask("begin", 10)
