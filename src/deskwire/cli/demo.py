@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 import uvicorn
@@ -27,6 +27,7 @@ import uvicorn
 from deskwire import telemetry
 from deskwire.app import Configuration, Desk, WeComSettings, now_ms
 from deskwire.cli.demo_office import AGENTS, DemoPerson, seed_history, seed_office
+from deskwire.realtime.signals import drain_on_signal
 from deskwire.settings import Settings, SettingsFault
 from deskwire.storage import migrate
 from deskwire.storage.engine import StoreInUse
@@ -210,10 +211,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but the first signal drains before anything is closed.
-
-    A second one does not wait.
-    """
+    """uvicorn, which says when it serves, and drains before it closes anything."""
 
     def __init__(self, desk: Desk, listening: socket.socket, *, ready: Callable[[], None]) -> None:
         super().__init__(
@@ -236,22 +234,9 @@ class _Server(uvicorn.Server):
         )
         self._desk = desk
         self._ready = ready
-        self._draining: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
+            drain_on_signal(self._desk.manager, window_s=DRAIN_S)
             self._ready()
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        if self._draining is not None or not self.started:
-            super().handle_exit(sig, frame)
-            return
-        loop = asyncio.get_running_loop()
-        self._draining = loop.create_task(self._drain(sig, frame))
-
-    async def _drain(self, sig: int, frame: Any) -> None:
-        try:
-            await self._desk.manager.drain(window_s=DRAIN_S)
-        finally:
-            super().handle_exit(sig, frame)
