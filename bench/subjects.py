@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import json
@@ -51,8 +52,23 @@ def _needs(module: str) -> Callable[[], str]:
     return missing
 
 
+def own_class() -> str:
+    """Our WebSocket class for uvicorn as `module:Class`, or nothing while there is none."""
+    if importlib.util.find_spec(OUR_CLASS) is None:
+        return ""
+    module = importlib.import_module(OUR_CLASS)
+    names = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and value.__module__ == OUR_CLASS
+        and hasattr(value, "data_received")
+    ]
+    return f"{OUR_CLASS}:{names[-1]}" if names else ""
+
+
 def _no_own_class() -> str:
-    return "" if importlib.util.find_spec(OUR_CLASS) else "our uvicorn class is not there yet"
+    return "" if own_class() else "our uvicorn class is not there yet"
 
 
 def _no_node_ws() -> str:
@@ -75,7 +91,7 @@ _STREAM: Final = (
     *_PLAIN, "--protocol", "desk.v1", "--ready", '"op":"live"', "--ack", STREAM,
     "--first", json.dumps({**IDENTIFY, "tab": "t-bench-%d"}, separators=(",", ":")),
 )  # fmt: skip
-_OWN: Final = ("--no-deflate", "--ws", f"{OUR_CLASS}:UvicornProtocol")
+_OWN: Final = ("--no-deflate", "--ws", own_class() or "auto")
 
 SUBJECTS: Final = (
     Subject(name="limit", words="the limit: C, one `write()` per socket", command=_limit),

@@ -14,6 +14,10 @@ class SerialManager:
     def __init__(self) -> None:
         self._sockets: dict[str, WebSocket] = {}
 
+    @property
+    def sockets(self) -> list[WebSocket]:
+        return list(self._sockets.values())
+
     async def connect(self, agent_id: str, websocket: WebSocket) -> None:
         await websocket.accept()
         self._sockets[agent_id] = websocket
