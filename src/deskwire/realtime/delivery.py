@@ -339,10 +339,12 @@ class Delivery:
         if watch is not None and watch.standing is Standing.ASKED:
             watch.place = place
             return False
+        written = ("", 0)
         if watch is not None:
+            written = watch.written
             self._forget(stream, watch)
         self.changes += 1
-        self.watches[stream] = Watch(place)
+        self.watches[stream] = Watch(place, written_before=written)
         return True
 
     def _unwatch(self, streams: Sequence[Stream], now: int) -> None:
@@ -499,11 +501,11 @@ class Delivery:
             watch = self.watches.get(stream)
             if watch is None or watch.standing is Standing.ASKED:
                 continue
-            if position > watch.sent:
+            if position > watch.written[1]:
                 self._leave(Code.PROTOCOL, None, now)
                 return
-            if position > watch.acked:
-                risen[stream] = position
+            if min(position, watch.sent) > watch.acked:
+                risen[stream] = min(position, watch.sent)
         for stream, position in risen.items():
             self._window.acked(self.watches[stream], position)
         if risen:

@@ -45,12 +45,23 @@ class Watch:
     read: int = 0  # the highest mark told
     viewing: bool = False
     typing_at: int | None = None  # when `typing on` was last told
+    # What an earlier watch of this stream wrote here, as a place. It may still be under way when
+    # the client watches again, and is acknowledged before this watch has come as far.
+    written_before: tuple[str, int] = ("", 0)
 
     @property
     def end(self) -> int:
         """The head as this watcher meets it: who left sees up to `until`."""
         until = self.permit.until
         return self.head if until is None or self.head < until else until
+
+    @property
+    def written(self) -> tuple[str, int]:
+        """The highest place that this and the earlier watches of the connection wrote."""
+        epoch, position = self.written_before
+        if self.epoch in ("", epoch):
+            return epoch, max(self.sent, position)
+        return self.epoch, self.sent
 
     @property
     def resumes(self) -> bool:
