@@ -339,12 +339,10 @@ class Delivery:
         if watch is not None and watch.standing is Standing.ASKED:
             watch.place = place
             return False
-        written = ("", 0)
         if watch is not None:
-            written = watch.written
             self._forget(stream, watch)
         self.changes += 1
-        self.watches[stream] = Watch(place, written_before=written)
+        self.watches[stream] = Watch.following(watch, place)
         return True
 
     def _unwatch(self, streams: Sequence[Stream], now: int) -> None:

@@ -49,6 +49,11 @@ class Watch:
     # the client watches again, and is acknowledged before this watch has come as far.
     written_before: tuple[str, int] = ("", 0)
 
+    @classmethod
+    def following(cls, earlier: Watch | None, place: Place | None) -> Watch:
+        """A new watch of a stream that this connection may have watched before."""
+        return cls(place, written_before=("", 0) if earlier is None else earlier.written)
+
     @property
     def end(self) -> int:
         """The head as this watcher meets it: who left sees up to `until`."""
