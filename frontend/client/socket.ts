@@ -44,6 +44,8 @@ export interface Socket {
   expect(positions: Positions): void;
   retryNow(): void;
   serverNow(): number;
+  /** Unix ms by this machine's clock: when the last frame came, or null. */
+  heardAt(): number | null;
   clock(now: number): void;
   close(): void;
 }
@@ -71,6 +73,7 @@ class PageSocket implements Socket {
   private ahead: number | null = null;
   private attempt = 0;
   private started = false;
+  private heard: number | null = null;
   private readonly options: SocketOptions;
 
   constructor(options: SocketOptions) {
@@ -147,6 +150,10 @@ class PageSocket implements Socket {
 
   serverNow(): number {
     return Date.now() + (this.ahead ?? 0);
+  }
+
+  heardAt(): number | null {
+    return this.heard;
   }
 
   /** Frames are late, never early: of near figures the highest is the truest. */
@@ -251,7 +258,11 @@ class PageSocket implements Socket {
       if (this.socket === socket) this.do(act(clock()));
     };
     socket.onopen = () => mine((now) => this.delivery.opened(who, now));
-    socket.onmessage = ({ data }) => mine((now) => this.delivery.receive(String(data), now));
+    socket.onmessage = ({ data }) =>
+      mine((now) => {
+        this.heard = Date.now();
+        return this.delivery.receive(String(data), now);
+      });
     socket.onclose = ({ code }) =>
       mine((now) => {
         this.socket = null;

@@ -62,6 +62,8 @@ export interface Desk {
   retryNow(): void;
   /** Unix ms by the server's clock. */
   serverNow(): number;
+  /** Unix ms by this machine's clock: when the last frame came, or null before the first. */
+  heardAt(): number | null;
   /** GET /api/<realm><path>. Throws Refusal or Unreachable; waits for a new login where one is needed. */
   get<T>(path: string): Promise<T>;
   /** As it stands: a 401 is thrown, not answered with a login. */
@@ -142,6 +144,10 @@ class PageDesk implements Desk {
 
   serverNow(): number {
     return this.socket.serverNow();
+  }
+
+  heardAt(): number | null {
+    return this.socket.heardAt();
   }
 
   async get<T>(path: string): Promise<T> {

@@ -2,16 +2,8 @@
  * The store behind the lists and the bar: `/boot`, kept current by the streams it stands for. Ends with the scope
  * it was made in. After a failed load what was there stays; `load` tries again.
  */
-import type { AgentBoot, Desk, FoldInput, Positions, RowView, Talk } from "@deskwire/client/desk";
-import {
-  type ComputedRef,
-  computed,
-  onScopeDispose,
-  type Ref,
-  ref,
-  type ShallowRef,
-  shallowRef,
-} from "vue";
+import type { AgentBoot, Desk, Positions, RowView, Talk } from "@deskwire/client/desk";
+import { type ComputedRef, computed, onScopeDispose, type ShallowRef, shallowRef } from "vue";
 import { onNextFrame } from "./frames";
 import {
   type BenchRow,
@@ -29,8 +21,6 @@ export interface Bench {
   counts: ComputedRef<Counts>;
   /** Why the last load failed, or null. */
   failure: Readonly<ShallowRef<unknown>>;
-  /** When the server was last heard from, by this machine's clock. */
-  heardAt: Readonly<Ref<number | null>>;
   load(): Promise<void>;
 }
 
@@ -39,7 +29,6 @@ const ROWS_MAX = 100;
 export function useBench(desk: Desk): Bench {
   const view = shallowRef<BenchView | null>(null);
   const failure = shallowRef<unknown>(null);
-  const heardAt = ref<number | null>(null);
   const cache = new RowCache();
   const asked = new Set<string>();
   let talk: Talk<BenchView> | null = null;
@@ -51,17 +40,12 @@ export function useBench(desk: Desk): Bench {
     askForMissing();
   });
 
-  function fold(earlier: BenchView | null, input: FoldInput<AgentBoot>): BenchView {
-    heardAt.value = Date.now();
-    return foldBench(earlier, input);
-  }
-
   async function load(): Promise<void> {
     failure.value = null;
     asked.clear();
     try {
       if (talk) await talk.reload();
-      else talk = await desk.follow<AgentBoot, BenchView>("/boot", fold, show, lose);
+      else talk = await desk.follow<AgentBoot, BenchView>("/boot", foldBench, show, lose);
       if (hasEnded) talk.end();
       else askForMissing();
     } catch (error) {
@@ -109,7 +93,6 @@ export function useBench(desk: Desk): Bench {
     rows,
     counts: computed(() => countsOf(rows.value.values(), view.value?.boot.me.id ?? "")),
     failure,
-    heardAt,
     load,
   };
 }
