@@ -4,6 +4,7 @@
     python3 dev.py run [demo options]                 start the demo; it prints where to open it
     python3 dev.py test [parts] [-- pytest options]   all parts: check front python system browser
     python3 dev.py check [--fix]                      format, lint, types
+    python3 dev.py bench [what] [options]             the scales, beside the peers that are here
 
 Everything stays inside the repository (`.venv`, `frontend/node_modules`), except what apt installs
 when this runs as root; `DESKWIRE_NO_APT=1` forbids that too. With `CI=1` a skip is a failure.
@@ -64,7 +65,7 @@ STATIC = ROOT / hatch_build.STATIC
 FRONTEND = ROOT / "frontend"
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
-COMMANDS = ("run", "test", "check")
+COMMANDS = ("run", "test", "check", "bench")
 SHARES_S = {"check": 50, "front": 20, "python": 120, "system": 80, "browser": 90}  # of CI's time
 BUNDLE_KB_MAX = {
     "h5.html": {"js": 90, "css": 45},
@@ -96,6 +97,8 @@ def main(arguments: list[str]) -> int:
             return test(rest)
         if command == "check":
             return check(rest)
+        if command == "bench":
+            return bench(rest)
     except Stop as stop:
         print(f"\ndev.py: {stop}", file=sys.stderr)
         return 1
@@ -275,6 +278,14 @@ def check_part(*, fix: bool = False) -> "Outcome":
         where = FRONTEND if node_env else ROOT
         failed += call(command, cwd=where, env=node_env) != 0
     return Outcome("check", ok=failed == 0, passed=len(steps) - failed, failed=failed)
+
+
+# --- bench ---------------------------------------------------------------------------------------
+
+
+def bench(options: list[str]) -> int:
+    prepare("requirements-dev.lock", pages=False)
+    return call([str(PYTHON), "-m", "bench", *options])
 
 
 # --- the front end's packages and pages ----------------------------------------------------------

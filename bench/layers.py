@@ -14,6 +14,7 @@ import logging
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import uvicorn
@@ -68,8 +69,15 @@ class Nowhere(asyncio.Transport):
     def abort(self) -> None: ...
 
 
-async def _connect(app: Any, count: int, ws: str, **settings: Any) -> list[Any]:
-    """Protocol objects of this app that have finished their handshake."""
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One finished handshake: the server's protocol object and where its bytes go."""
+
+    protocol: Any
+    transport: Nowhere
+
+
+async def _connect(app: Any, count: int, ws: str, **settings: Any) -> list[Peer]:
     config = uvicorn.Config(
         app, ws=ws, ws_per_message_deflate=False, log_level="critical", lifespan="off", **settings
     )
@@ -79,23 +87,22 @@ async def _connect(app: Any, count: int, ws: str, **settings: Any) -> list[Any]:
     state, found = ServerState(), []
     more = STREAM_HEADER if settings else ""
     for n in range(count):
-        protocol = make(config, state, {}, asyncio.get_running_loop())
-        protocol.connection_made(Nowhere())
-        protocol.data_received(UPGRADE.format(n=n, more=more).encode())
-        found.append(protocol)
+        peer = Peer(make(config, state, {}, asyncio.get_running_loop()), Nowhere())
+        peer.protocol.connection_made(peer.transport)
+        peer.protocol.data_received(UPGRADE.format(n=n, more=more).encode())
+        found.append(peer)
     await _quiet(found)
     return found
 
 
-async def _quiet(protocols: Sequence[Any]) -> None:
+async def _quiet(peers: Sequence[Peer]) -> None:
     """Returns once everybody was written to and nothing more is."""
-    before = -1
+    before, written = -1, [0]
     async with asyncio.timeout(10):
-        while (written := [p.transport.writes for p in protocols]) and (
-            sum(written) != before or not all(written)
-        ):
+        while sum(written) != before or not all(written):
             before = sum(written)
             await asyncio.sleep(0.1)
+            written = [peer.transport.writes for peer in peers]
 
 
 def _frame_up(value: object) -> bytes:
@@ -109,10 +116,10 @@ async def _streams(count: int, ws: str) -> tuple[Layer, Layer]:
     """Broadcast on a stream, and the acknowledgement of it by everybody."""
     desk = Desk()
     await desk.manager.start()
-    protocols = await _connect(desk.app, count, ws, interface="asgi3")
-    for n, protocol in enumerate(protocols):
-        protocol.data_received(_frame_up({**IDENTIFY, "tab": f"t-bench-{n}"}))
-    await _quiet(protocols)
+    peers = await _connect(desk.app, count, ws, interface="asgi3")
+    for n, peer in enumerate(peers):
+        peer.protocol.data_received(_frame_up({**IDENTIFY, "tab": f"t-bench-{n}"}))
+    await _quiet(peers)
     position = 0
 
     async def send(event: Event) -> None:
@@ -123,43 +130,51 @@ async def _streams(count: int, ws: str) -> tuple[Layer, Layer]:
     async def acknowledge(event: Event) -> None:
         del event
         ack = _frame_up({"op": "ack", "positions": {STREAM: position}})
-        for protocol in protocols:
-            protocol.data_received(ack)
+        for peer in peers:
+            peer.protocol.data_received(ack)
         for _ in range(4):  # the tasks that read get their turns
             await asyncio.sleep(0)
 
     return send, acknowledge
 
 
-async def _layers(count: int, ws: str, words: str) -> dict[str, Layer]:
+async def _managers(count: int, ws: str, words: str) -> dict[str, Layer]:
     serial, plain = SerialManager(), ConnectionManager()
-    protocols = await _connect(application(serial), count, ws)
+    await _connect(application(serial), count, ws)
     await _connect(application(plain), count, ws)
-
-    async def written(event: Event) -> None:
-        frame = _encoded(event).encode()
-        for protocol in protocols:
-            protocol.transport.write(frame)
-
-    async def sent(event: Event) -> None:
-        text = _encoded(event)
-        for protocol in protocols:
-            await protocol.send({"type": "websocket.send", "text": text})
-
-    async def sent_text(event: Event) -> None:
-        text = _encoded(event)
-        for socket in serial.sockets:
-            await socket.send_text(text)
-
     stream, acknowledged = await _streams(count, ws)
     return {
-        f"{words}: encoded once, `transport.write` alone": written,
-        f"{words}: encoded once, the server's `send`": sent,
-        f"{words}: encoded once, Starlette's `send_text`": sent_text,
         f"{words}: `send_json` in turn": serial.broadcast,
         f"{words}: `ConnectionManager`, plain": plain.broadcast,
         f"{words}: `ConnectionManager`, `desk.v1`": stream,
         f"{words}: an ack received (per ack)": acknowledged,
+    }
+
+
+async def _floor(count: int) -> dict[str, Layer]:
+    """What is left when the manager costs nothing."""
+    manager = SerialManager()
+    peers = await _connect(application(manager), count, "websockets-sansio")
+
+    async def written(event: Event) -> None:
+        frame = _encoded(event).encode()
+        for peer in peers:
+            peer.transport.write(frame)
+
+    async def sent(event: Event) -> None:
+        text = _encoded(event)
+        for peer in peers:
+            await peer.protocol.send({"type": "websocket.send", "text": text})
+
+    async def sent_text(event: Event) -> None:
+        text = _encoded(event)
+        for socket in manager.sockets:
+            await socket.send_text(text)
+
+    return {
+        "encoded once, `transport.write` alone": written,
+        "uvicorn: encoded once, the server's `send`": sent,
+        "uvicorn: encoded once, Starlette's `send_text`": sent_text,
     }
 
 
@@ -168,9 +183,10 @@ def _encoded(event: Event) -> str:
 
 
 async def _measure(count: int, rounds: int) -> dict[str, list[float]]:
-    layers = await _layers(count, "websockets-sansio", "uvicorn")
+    layers = await _floor(count)
+    layers |= await _managers(count, "websockets-sansio", "uvicorn")
     if ours := own_class():
-        layers |= await _layers(count, ours, "our class")
+        layers |= await _managers(count, ours, "our class")
     found: dict[str, list[float]] = {name: [] for name in layers}
     events = Events(EVENT_BYTES)
     gc.collect()

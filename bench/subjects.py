@@ -16,7 +16,7 @@ from typing import Final
 
 from bench import build
 
-OUR_CLASS: Final = "deskwire.realtime.uvicorn_protocol"
+OUR_CLASS: Final = "deskwire.realtime.uvicorn_protocol:UvicornProtocol"
 STREAM: Final = "desk:all"
 IDENTIFY: Final = {
     "op": "identify", "protocol": 1, "client": "bench/1", "device": "d-bench-000", "visible": True,
@@ -54,17 +54,12 @@ def _needs(module: str) -> Callable[[], str]:
 
 def own_class() -> str:
     """Our WebSocket class for uvicorn as `module:Class`, or nothing while there is none."""
-    if importlib.util.find_spec(OUR_CLASS) is None:
+    module, _, name = OUR_CLASS.partition(":")
+    try:
+        found = hasattr(importlib.import_module(module), name)
+    except ImportError:
         return ""
-    module = importlib.import_module(OUR_CLASS)
-    names = [
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, type)
-        and value.__module__ == OUR_CLASS
-        and hasattr(value, "data_received")
-    ]
-    return f"{OUR_CLASS}:{names[-1]}" if names else ""
+    return OUR_CLASS if found else ""
 
 
 def _no_own_class() -> str:
@@ -91,7 +86,7 @@ _STREAM: Final = (
     *_PLAIN, "--protocol", "desk.v1", "--ready", '"op":"live"', "--ack", STREAM,
     "--first", json.dumps({**IDENTIFY, "tab": "t-bench-%d"}, separators=(",", ":")),
 )  # fmt: skip
-_OWN: Final = ("--no-deflate", "--ws", own_class() or "auto")
+_OWN: Final = ("--no-deflate", "--ws", OUR_CLASS)
 
 SUBJECTS: Final = (
     Subject(name="limit", words="the limit: C, one `write()` per socket", command=_limit),
