@@ -12,7 +12,15 @@ import inspect
 import json
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from typing import Any, Final, Protocol, TypeAlias
 
 from deskwire.realtime.connection import Closed
@@ -25,7 +33,7 @@ from deskwire.realtime.frames import (
 )
 from deskwire.realtime.gate import LoginId, Principal
 from deskwire.realtime.tasks import Tasks
-from deskwire.realtime.transport import CLOSED, Heard, Socket
+from deskwire.realtime.transport import CLOSED, EXTENSION, Heard, Socket, Transport
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -278,18 +286,27 @@ async def serve_websocket(
     login: LoginId,
     *,
     until_ms: int,
+    scope: Mapping[str, Any] | None = None,
 ) -> Closed | None:
     """Accepts with subprotocol desk.v1 and serves to the end.
 
     Host, Origin, login and caps were checked before: this sends the 101. Raises what the server's
-    `send` raises if the peer left before it.
+    `send` raises if the peer left before it. With `scope`, on our own server class, it returns
+    None at once: the socket is the manager's from there on.
     """
     await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
-    socket = AsgiSocket(receive, send, manager.tasks)
+    socket = own_socket(scope) or AsgiSocket(receive, send, manager.tasks)
     return await manager.serve(socket, principal, login, until_ms=until_ms)
 
 
 # --- WebSocket objects -------------------------------------------------------------------------
+
+
+def own_socket(scope: Mapping[str, Any] | None) -> Socket | None:
+    """The socket itself, where the server is of our class."""
+    found = ((scope or {}).get("extensions") or {}).get(EXTENSION)
+    socket: Socket | None = None if found is None else found["socket"]
+    return socket
 
 
 def is_starlette(websocket: Any) -> bool:
@@ -307,8 +324,10 @@ async def accept(websocket: Any) -> None:
         await accepted
 
 
-def transport_over(websocket: Any, tasks: Tasks) -> AsgiTransport:
-    """A transport that writes to a WebSocket object whose app reads it. Nothing is joined."""
+def transport_over(websocket: Any, tasks: Tasks) -> Transport:
+    """A transport that writes to a WebSocket object whose app reads it. No messages are joined."""
+    if is_starlette(websocket) and (socket := own_socket(websocket.scope)) is not None:
+        return socket
     outlet = AsgiOutlet(websocket.send) if is_starlette(websocket) else LookAlikeOutlet(websocket)
     return AsgiTransport(outlet, tasks, joins=False)
 

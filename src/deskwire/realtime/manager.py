@@ -36,7 +36,7 @@ from deskwire.realtime.log import Log, Page, Stream
 from deskwire.realtime.node import AnyConnection, Node, ports_or_twins
 from deskwire.realtime.presence import Presence
 from deskwire.realtime.tasks import Tasks
-from deskwire.realtime.transport import Socket
+from deskwire.realtime.transport import Socket, Transport
 
 _log = telemetry.logger("realtime")
 
@@ -371,13 +371,14 @@ class ConnectionManager:
         who: Principal,
         connection_id: ConnectionId,
         websocket: Any,
-        transport: asgi.AsgiTransport,
+        transport: Transport,
     ) -> None:
         """Remembers which task connected whom, for `disconnect` without a socket and for abort."""
         noted = dict(_connected_here.get({}))
-        if not noted and asgi.is_starlette(websocket):
+        over_asgi = transport if isinstance(transport, asgi.AsgiTransport) else None
+        if over_asgi is not None and not noted and asgi.is_starlette(websocket):
             # The endpoint's task, as far as we can tell: it has connected nobody else.
-            transport.ends(asyncio.current_task())
+            over_asgi.ends(asyncio.current_task())
         noted[self._number, who] = connection_id
         _connected_here.set(noted)
 

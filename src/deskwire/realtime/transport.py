@@ -13,6 +13,8 @@ from deskwire.realtime.frames import Framed, PeerFault
 
 # What `room` says once the peer is gone, however the server below put it.
 CLOSED: Final = -1
+# Where a server of ours puts its own Socket: scope["extensions"][EXTENSION]["socket"].
+EXTENSION: Final = "deskwire.socket"
 
 
 Heard: TypeAlias = Callable[[str | bytes | PeerFault], None]

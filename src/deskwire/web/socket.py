@@ -62,6 +62,7 @@ class Socket:
             Principal(self._realm.value, answer.principal.person),
             LoginId(answer.login_id),
             until_ms=answer.until,
+            scope=scope,
         )
 
     async def _admit(self, scope: Scope) -> Identity | Refusal:
