@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from deskwire.realtime import frames
+from deskwire.realtime.bus import Hall, MemoryBus, Notice
 from deskwire.realtime.feed import Feed
-from deskwire.realtime.gate import MemoryGate, Permit
+from deskwire.realtime.gate import LoginId, MemoryGate, Permit, Permits, Principal
 from deskwire.realtime.hub import Hub
 from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import MemoryLog, MemoryPage
+from deskwire.realtime.manager import ConnectionManager
 from deskwire.realtime.tasks import Tasks
-from tests.realtime.deliveries import EPOCH, At, Bench, event
+from deskwire.realtime.transport import MemoryTransport
+from tests.kit.simloop import SimLoop, run
+from tests.realtime.deliveries import EPOCH, At, Bench, event, identify
 from tests.realtime.deliveries import page as page_of
 
 
@@ -65,3 +70,47 @@ async def test_a_stream_whose_last_watcher_left_during_a_read_is_kept_nowhere() 
         await asyncio.sleep(0)
 
     assert hub.kept_bytes == 0
+
+
+def test_a_notice_is_heeded_though_the_gate_was_away() -> None:
+    """The widened right was never asked for again: the connection kept its old permit."""
+
+    class Faulty(MemoryGate):
+        def __init__(self) -> None:
+            super().__init__()
+            self.faults = 0
+
+        async def permits(
+            self, who: Principal, login: LoginId, streams: Collection[str]
+        ) -> Permits:
+            if self.faults:
+                self.faults -= 1
+                raise ConnectionResetError
+            return await super().permits(who, login, streams)
+
+    async def main() -> list[frames.Down]:
+        hall, gate, log = Hall(), Faulty(), MemoryLog()
+        managers = [ConnectionManager(log=log, gate=gate, bus=MemoryBus(hall)) for _ in range(2)]
+        for each in managers:
+            await each.start()
+        who = Principal("agent", "li")
+        log.append("s", b"1")
+        gate.allow(who, "s", Permit(until=1))
+        transport = MemoryTransport()
+        await managers[0].serve(transport, who, LoginId("l"), until_ms=2**52)
+        transport.peer_sends(frames.encode(identify({"s": (None, 0)})).decode())
+        await asyncio.sleep(0.1)
+        log.append("s", b"2")
+        gate.allow(who, "s")
+        gate.faults = 1
+
+        managers[1]._node.publish(Notice(principal=who))
+        await asyncio.sleep(5)
+
+        for each in managers:
+            await each.stop()
+        return [frame for each in transport.received for frame in frames.decode_down(each.json)]
+
+    down = run(SimLoop(1), main())
+
+    assert [each.position for each in down if isinstance(each, frames.Event)] == [1, 2]

@@ -580,6 +580,8 @@ class World:
             self._hurry(client.who, dice)
         for each in self.clients:
             if each.who == client.who:
+                if stream in each.wanted:
+                    each._watch(stream)  # told on its personal stream, as a desk does
                 each.want(stream, dice.choice((None, [None, 0])))
 
     def _do_revoke(self, dice: Random) -> None:

@@ -48,6 +48,7 @@ SWEEP_S: Final = 2.0
 JITTER: Final = 0.1
 REPORTS_MAX: Final = 10_000  # held while the gate is away; the oldest go, clients ack again
 REPORT_RETRY_S: Final = 1.0
+NOTICE_TRIES: Final = 10  # at REPORT_RETRY_S
 HEARD_WITHIN_MS: Final = 32_000  # a lease is renewed for who was heard within
 SLICE_S: Final = 0.2
 SLICE_MIN: Final = 50
@@ -290,7 +291,18 @@ class Node:
             case Ephemeral():
                 self._sign_here(message, None)
             case Notice():
-                self._tasks.start(self.act_on(message), "notice")
+                self._tasks.start(self._heed(message), "notice")
+
+    async def _heed(self, notice: Notice) -> None:
+        """A notice of another node. Nobody repeats it, so a gate that is away is asked again."""
+        for left in reversed(range(NOTICE_TRIES)):
+            try:
+                await self.act_on(notice)
+            except Exception:  # noqa: BLE001  losses are found by the sweep in any case
+                _log.warning("notice_not_heeded", tries_left=left, exc_info=True)
+                await asyncio.sleep(REPORT_RETRY_S)
+            else:
+                return
 
     async def act_on(self, notice: Notice) -> None:
         """What a notice asks of this node: closes, or a second look at rights."""
