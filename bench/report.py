@@ -180,18 +180,26 @@ def _bursts(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
 
 def _stalled(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
     before, after = (figure("stalled", which, "last_p99_ms") for which in ("without", "with"))
+    before_p50, after_p50 = (
+        figure("stalled", which, "last_p50_ms") for which in ("without", "with")
+    )
     stuck = figure("stalled", "with", "stuck")
 
     def row(s: str) -> Sequence[str]:
         return (
             f"`{s}`",
+            middle(values(rounds, s, n, before_p50)),
+            middle(values(rounds, s, n, after_p50)),
             spread(values(rounds, s, n, before)),
             spread(values(rounds, s, n, after)),
             spread(ratios(rounds, n, (s, after), (s, before)), 2),
             f"{sum(values(rounds, s, n, stuck)):.0f} of {result_count(rounds, s, n)}",
         )
 
-    head = ("server", "the others' p99, ms, without", "with", "ratio", "rounds in which it stood")
+    head = (
+        "server", "the others' p50, ms, without", "with", "p99 without", "with",
+        "p99, with / without", "rounds in which it stood",
+    )  # fmt: skip
     return table(head, [row(s) for s in here])
 
 

@@ -27,8 +27,9 @@ class Desk:
             return
         who = Principal("agent", scope["path"].rpartition("/")[2])
         self._gate.allow(who, STREAM)
+        login = LoginId(f"login-{who.person}")
         await serve_websocket(
-            self.manager, receive, send, who, LoginId(f"login-{who.person}"), until_ms=FOREVER_MS
+            self.manager, receive, send, who, login, until_ms=FOREVER_MS, scope=scope
         )
 
     async def broadcast(self, event: Event) -> None:

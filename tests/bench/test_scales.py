@@ -32,7 +32,12 @@ def subject(name: str) -> subjects.Subject:
     return next(each for each in subjects.SUBJECTS if each.name == name)
 
 
-@pytest.mark.parametrize("name", ["limit", "serial", "serial-fast", "plain", "stream", "library"])
+SERVERS = (
+    "limit", "serial", "serial-fast", "plain", "stream", "plain-own", "stream-own", "library",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SERVERS)
 def test_every_event_is_counted_at_every_connection(name: str) -> None:
     with measure.weighing(subject(name), 5) as scales:
         found = scales.pace(0.2, 50, burst=3)
