@@ -41,6 +41,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         self._now = 0.0
         self._dice = Random(f"schedule {seed}")
         self.turns = 0
+        self.wall_offset_s = 1_800_000_000.0  # Unix time − ours; a wall clock may be set
         self.after_turn: Callable[[], None] = lambda: None
         super().__init__(_Deaf())
 

@@ -280,6 +280,12 @@ class PlainApp:
                     connection.ended is not None, "what_is_removed_is_closed",
                     f"{peer.realm} {peer.said} {peer.number}",
                 )  # fmt: skip
+            ended = None if connection is None else connection.ended
+            self._rule(
+                not (peer.connected and ended is not None and ended[0] == 1000),
+                "an_unmodified_endpoint_never_removes_its_successor",
+                f"{peer.realm} {peer.said} {peer.number}",
+            )  # fmt: skip
             if connection is not None and connection in plain:
                 self._rule(
                     peer.connected, "the_registry_equals_the_open_connections",

@@ -168,8 +168,8 @@ def _actions(
         else:
             now += dice.expovariate(1) * max(1.0, gap_s * 20)  # a pause: tails become last
         actions.append(Action(now, "commit", dice.getrandbits(32)))
-        for kinds, weights in ((faults, FAULTS), (plain, PLAIN)):
-            if kinds and dice.random() < 1 / every:
+        for kinds, weights, chance in ((faults, FAULTS, 1 / every), (plain, PLAIN, 0.4)):
+            if kinds and dice.random() < chance:
                 kind = dice.choices(kinds, [weights[each] for each in kinds])[0]
                 at_s = now + dice.random() * gap_s
                 actions.append(Action(at_s, kind, dice.getrandbits(32)))

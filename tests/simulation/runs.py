@@ -56,11 +56,10 @@ def run_seed(
 def run_plan(plan: Plan, *, planted: Planted | None = None, loud: bool = False) -> Result:
     loop = SimLoop(plan.seed)
     oracle = Oracle(loop.time, loud=loud)
-    world = World(plan, loop, oracle)
     loop.set_exception_handler(lambda _, context: _fault_of_loop(oracle, context))
-    with _simulated(world, planted):
+    with _simulated(plan.seed, loop, oracle, planted):
         try:
-            run(loop, world.run())
+            run(loop, World(plan, loop, oracle).run())
         except Deadlock as fault:
             oracle.violate("nothing_waits_for_ever", str(fault))
     return Result(
@@ -109,21 +108,19 @@ def shortened(
 
 
 @contextmanager
-def _simulated(world: World, planted: Planted | None) -> Iterator[None]:
+def _simulated(seed: str, loop: SimLoop, oracle: Oracle, planted: Planted | None) -> Iterator[None]:
     """The room's clocks, dice and log are the world's; every step of a delivery is checked."""
     patches = Patches()
-    log = Log(world.oracle)
+    log = Log(oracle)
     for module in (manager, node, feed, connection, tasks):
         patches.set(module, "_log", log)
-    dice = Random(f"ids {world.plan.seed}")
+    dice = Random(f"ids {seed}")
     ids = types.SimpleNamespace(token_hex=lambda size: f"{dice.getrandbits(size * 8):0{size * 2}x}")
-    clock = types.SimpleNamespace(
-        time_ns=lambda: int((world.wall_offset_s + world.loop.time()) * 1e9)
-    )
+    clock = types.SimpleNamespace(time_ns=lambda: int((loop.wall_offset_s + loop.time()) * 1e9))
     patches.set(manager, "secrets", ids)
     patches.set(node, "secrets", ids)
     patches.set(node, "time", clock)
-    patches.set(StreamConnection, "_after", _checked_after(world.oracle, StreamConnection._after))
+    patches.set(StreamConnection, "_after", _checked_after(oracle, StreamConnection._after))
     if planted is not None:
         planted(patches)
     with ExitStack() as stack:

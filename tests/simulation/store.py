@@ -85,6 +85,8 @@ def _covers(permit: Permit, position: int) -> bool:
 
 
 class Store:
+    restores_with_new_epoch = True  # a planted bug turns it off
+
     def __init__(self, oracle: Oracle, streams: Sequence[Stream]) -> None:
         self.oracle = oracle
         self.streams = list(streams)
@@ -101,7 +103,6 @@ class Store:
         self.access = 0
         self.changes = 0
         self.epochs = 0
-        self.restores_with_new_epoch = True  # a planted bug turns it off
 
     # --- what commits ---------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from tests.simulation.client import Book, Client, Snapshot
 from tests.simulation.network import Road, Wire
 from tests.simulation.nodes import Life, NodeDied
 from tests.simulation.oracle import Oracle
-from tests.simulation.plain import NAMES, payload
+from tests.simulation.plain import NAMES, STUCK_S, payload
 from tests.simulation.plan import Action, Plan
 from tests.simulation.store import (
     VOIDED,
@@ -61,7 +61,6 @@ class World:
         self.accepted: set[str] = set()
         self.writing = 0
         self.healed = False
-        self.wall_offset_s = 1_800_000_000.0
         self.numbers = 0
         self.stalls = 0
 
@@ -86,6 +85,8 @@ class World:
             if self.oracle.violation is not None:
                 return
             self._do(action)
+        if any(kind.startswith("plain") for kind in self.plan.faults):
+            await asyncio.sleep(STUCK_S + 5)  # whoever is stuck has to be closed by then
         await self._heal()
         for _ in range(HEAL_S):
             await asyncio.sleep(1)
@@ -651,7 +652,7 @@ class World:
             client._watch(stream)
 
     def _do_clock_jumps(self, dice: Random) -> None:
-        self.wall_offset_s += dice.choice((-3_600.0, 3_600.0))
+        self.loop.wall_offset_s += dice.choice((-3_600.0, 3_600.0))
 
     def _do_loop_stalls(self, dice: Random) -> None:
         self.stalls += 1
@@ -672,7 +673,9 @@ class World:
     def _do_plain_connect(self, dice: Random) -> None:
         app = self._app(dice)
         if app is not None:
-            app.connect(dice.choice(("agent", "employee")), self._said(dice))
+            realm, said = dice.choice(("agent", "employee")), self._said(dice)
+            for _ in range(dice.choice((1, 1, 2))):  # two at once, as a page that reloads does
+                app.connect(realm, said)
 
     def _peer(self, dice: Random) -> Any:
         app = self._app(dice)
@@ -692,10 +695,14 @@ class World:
             self.loop.call_later(dice.choice((0.1, 2.0)), peer.socket.leave)
 
     def _do_plain_stall(self, dice: Random) -> None:
-        peer = self._peer(dice)
-        if peer is not None:
+        app = self._app(dice)
+        peers = [] if app is None else [each for each in app.peers if each.connected]
+        if peers:
+            peer = dice.choice(peers)
             peer.socket.stall()
             self.loop.call_later(dice.choice((0.05, 3.0, 30.0)), peer.socket.flow)
+            for _ in range(dice.choice((0, 1, 3))):
+                app.send(peer.realm, peer.said, self._payload(dice))
 
     def _payload(self, dice: Random) -> dict[str, Any]:
         self.numbers += 1
