@@ -16,13 +16,11 @@ App = Callable[..., Awaitable[None]]
 
 
 @asynccontextmanager
-async def serving(app: Any, **options: Any) -> AsyncIterator[int]:
+async def serving(app: Any, *, ws: Any = "websockets-sansio", **options: Any) -> AsyncIterator[int]:
     """Serves `app` on a free port of 127.0.0.1 and yields the port."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, log_level="warning", lifespan="off", ws="websockets-sansio", **options
-    )
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", ws=ws, **options)
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
