@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ def main() -> None:
     result = {
         "title": asked.title,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
         "machine": machine(),
         "versions": {"Python": platform.python_version(), **subjects.versions()},
         "subjects": {s.name: s.words for s in present},

@@ -160,4 +160,16 @@ def versions() -> dict[str, str]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
+    if commit := _commit():
+        found["deskwire"] = f"{found.get('deskwire', '')} at {commit}".strip()
     return found
+
+
+def _commit() -> str:
+    """The commit that is being weighed, `+` behind it if files differ from it."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    command = (git, "describe", "--always", "--dirty=+", "--exclude", "*")
+    said = subprocess.run(command, cwd=build.HERE, capture_output=True, text=True, check=False)
+    return said.stdout.strip() if said.returncode == 0 else ""
