@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import json
 import sys
+import types
 from collections import deque
 from collections.abc import (
     Awaitable,
@@ -123,12 +124,19 @@ class AsgiTransport:
     def room(self) -> int:
         if self._gone:
             return CLOSED
-        if self._closing is not None or self._waiting_frames >= CAPACITY_FRAMES:
+        if self._closing is not None:
+            return 0
+        if not self._waiting_frames:  # nearly always
+            return CAPACITY_BYTES
+        if self._waiting_frames >= CAPACITY_FRAMES:
             return 0
         return max(0, CAPACITY_BYTES - self._waiting_bytes)
 
     def write(self, frames: Sequence[Framed]) -> None:
         if self._gone or self._closing is not None:
+            return
+        if len(frames) == 1 and not self._waiting_frames and self._writer is None:
+            self._write_at_once(frames)
             return
         for frame in frames:
             self._backlog.append(frame)
@@ -160,6 +168,18 @@ class AsgiTransport:
         """Names the task that serves this socket, for `abort` to end."""
         self._reader = task
 
+    def _write_at_once(self, frames: Sequence[Framed]) -> None:
+        """The hot path: one frame, nothing before it. Only if the send suspends is it counted."""
+        try:
+            rest = _begun(self._outlet.send(frames))
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001  every server says "gone" its own way
+            self._lose()
+            return
+        if rest is not None:
+            self._waiting_frames, self._waiting_bytes = 1, frames[0].size
+            self._sending_bytes = frames[0].size
+            self._writer = self._tasks.start(self._carry_on(rest, 1), "asgi transport")
+
     # --- the one writer -------------------------------------------------------------------------
 
     def _push(self) -> None:
@@ -170,7 +190,7 @@ class AsgiTransport:
                 return
             work, frames = step
             try:
-                suspended = _step(work)
+                suspended = _begun(work())
             except (Exception, asyncio.CancelledError):  # noqa: BLE001  every server says "gone" its own way
                 self._lose()
                 return
@@ -335,16 +355,16 @@ def transport_over(websocket: Any, tasks: Tasks) -> Transport:
 # --- stepping a coroutine by hand --------------------------------------------------------------
 
 
-def _step(work: Callable[[], object]) -> Awaitable[Any] | None:
-    """Starts the work; None if it is done, else what is left to await.
+def _begun(awaited: object) -> Awaitable[Any] | None:
+    """Takes the first step of the work; None if it is done, else what is left to await.
 
     The first step runs in the caller's task, the rest in another, as a future allows.
     """
-    awaited = work()
-    if not isinstance(awaited, Awaitable):
-        return None  # a test double's plain function
-    if not isinstance(awaited, Coroutine):
-        return awaited
+    if type(awaited) is not types.CoroutineType:
+        if not isinstance(awaited, Awaitable):
+            return None  # a test double's plain function
+        if not isinstance(awaited, Coroutine):
+            return awaited
     try:
         return _Rest(awaited, awaited.send(None))
     except StopIteration:
