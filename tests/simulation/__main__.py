@@ -14,32 +14,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
+from tests.simulation.judging import Verdict, judge
 from tests.simulation.planted.catalogue import PLANTED
 from tests.simulation.runs import run_seed, shortened
 
 SHOWN_LINES = 60
 SEEDS_PER_PLANTED_BUG = 1_000
-TWICE = 25  # one seed in so many runs twice: its trace must be the same
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    seed: int
-    rule: str  # empty: nothing was violated
-    what: str
-    seen: Counter[str]
-
-
-def judge(seed: int, *, events: int, planted: str) -> Verdict:
-    result = run_seed(seed, events, planted=PLANTED.get(planted))
-    if result.violation is not None:
-        return Verdict(seed, result.violation.rule, str(result.violation), result.seen)
-    if not planted and seed % TWICE == 0 and run_seed(seed, events).hash != result.hash:
-        return Verdict(seed, "equal_seeds_give_equal_traces", "the trace was another", result.seen)
-    return Verdict(seed, "", "", result.seen)
 
 
 def judged(seeds: Iterable[int], options: argparse.Namespace, planted: str) -> Iterator[Verdict]:

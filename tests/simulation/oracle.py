@@ -30,12 +30,15 @@ class Oracle:
     loud: bool = False
     lines: list[str] = field(default_factory=list)
     violation: Violation | None = None
+    is_over: bool = False  # what follows is only tidying up
     stepped: bool = False  # some connection took a step in this turn of the loop
     seen: Counter[str] = field(default_factory=Counter)
     _trace: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def note(self, what: str) -> None:
         """Something that an equal seed must repeat."""
+        if self.is_over:
+            return
         line = f"{self.clock():9.3f} {what}"
         self._trace.update(line.encode())
         if self.loud:
@@ -46,7 +49,7 @@ class Oracle:
 
     def violate(self, rule: str, what: str) -> None:
         self.note(f"VIOLATION {rule}: {what}")
-        if self.violation is None:
+        if self.violation is None and not self.is_over:
             self.violation = Violation(rule, what, self.clock())
 
     def demand(self, holds: object, rule: str, what: str) -> None:

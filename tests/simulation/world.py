@@ -21,7 +21,7 @@ from deskwire.realtime.presence import MemoryPresence
 from tests.kit.simloop import SimLoop
 from tests.simulation.client import Book, Client, Snapshot
 from tests.simulation.network import Road, Wire
-from tests.simulation.nodes import Life, NodeDied
+from tests.simulation.nodes import Life, NodeDied, Ordered
 from tests.simulation.oracle import Oracle
 from tests.simulation.plain import NAMES, STUCK_S, payload
 from tests.simulation.plan import Action, Plan
@@ -53,6 +53,7 @@ class World:
         self.hall = Hall()
         self.limits = Limits(**plan.limits)
         self.presence = MemoryPresence(clock=loop.time)
+        self.presence._readers = Ordered()  # type: ignore[assignment]
         self.lives: list[Life] = []
         self.generations = 0
         self.faults = [self._bus_faults() for _ in range(plan.nodes)]
@@ -71,6 +72,10 @@ class World:
     # --- the run --------------------------------------------------------------------------------
 
     async def run(self) -> None:
+        await self._live()
+        self.oracle.is_over = True
+
+    async def _live(self) -> None:
         self._people_come()
         for index in range(self.plan.nodes):
             self.lives.append(self._new_life(index))
