@@ -20,6 +20,7 @@ import uvicorn
 
 from deskwire.app import Configuration, Desk, WeComSettings, now_ms
 from deskwire.desk.people import Principal, Realm
+from deskwire.realtime.uvicorn_protocol import UvicornProtocol
 from tests.flows.office import Office, url_of
 
 HOST = "desk.test:8000"
@@ -148,7 +149,7 @@ async def served(office: Office) -> AsyncIterator[Site]:
                 site.desk.asgi,
                 lifespan="on",
                 log_config=None,
-                ws="websockets-sansio",
+                ws=UvicornProtocol,
                 ws_max_size=64 * 1024,
                 ws_per_message_deflate=False,
                 timeout_graceful_shutdown=2,

@@ -28,6 +28,7 @@ from deskwire import telemetry
 from deskwire.app import Configuration, Desk, WeComSettings, now_ms
 from deskwire.cli.demo_office import AGENTS, DemoPerson, seed_history, seed_office
 from deskwire.realtime.signals import drain_on_signal
+from deskwire.realtime.uvicorn_protocol import UvicornProtocol
 from deskwire.settings import Settings, SettingsFault
 from deskwire.storage import migrate
 from deskwire.storage.engine import StoreInUse
@@ -224,7 +225,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                ws="websockets-sansio",
+                ws=UvicornProtocol,
                 ws_max_size=64 * 1024,
                 ws_per_message_deflate=False,
                 ws_ping_interval=30,
