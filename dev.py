@@ -5,6 +5,7 @@
     python3 dev.py test [parts] [-- pytest options]   all parts: check front python system browser
     python3 dev.py check [--fix]                      format, lint, types
     python3 dev.py bench [what] [options]             the scales, beside the peers that are here
+    python3 dev.py simulate [--seeds N --events M]    seeded lives of several nodes under all faults
 
 Everything stays inside the repository (`.venv`, `frontend/node_modules`), except what apt installs
 when this runs as root; `DESKWIRE_NO_APT=1` forbids that too. With `CI=1` a skip is a failure.
@@ -65,7 +66,7 @@ STATIC = ROOT / hatch_build.STATIC
 FRONTEND = ROOT / "frontend"
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
-COMMANDS = ("run", "test", "check", "bench")
+COMMANDS = ("run", "test", "check", "bench", "simulate")
 SHARES_S = {"check": 50, "front": 20, "python": 120, "system": 80, "browser": 90}  # of CI's time
 BUNDLE_KB_MAX = {
     "h5.html": {"js": 90, "css": 45},
@@ -99,6 +100,8 @@ def main(arguments: list[str]) -> int:
             return check(rest)
         if command == "bench":
             return bench(rest)
+        if command == "simulate":
+            return simulate(rest)
     except Stop as stop:
         print(f"\ndev.py: {stop}", file=sys.stderr)
         return 1
@@ -286,6 +289,14 @@ def check_part(*, fix: bool = False) -> "Outcome":
 def bench(options: list[str]) -> int:
     prepare("requirements-dev.lock", pages=False)
     return call([str(PYTHON), "-m", "bench", *options])
+
+
+# --- simulate ------------------------------------------------------------------------------------
+
+
+def simulate(options: list[str]) -> int:
+    prepare("requirements-dev.lock", pages=False)
+    return call([str(PYTHON), "-m", "tests.simulation", *options])
 
 
 # --- the front end's packages and pages ----------------------------------------------------------

@@ -1,4 +1,4 @@
-"""python -m tests.simulation --seeds N --events M [--seed S] [--planted NAME] [--jobs J]
+"""python3 dev.py simulate --seeds N --events M [--seed S] [--planted NAME] [--jobs J]
 
 Runs seeds S … S + N − 1. The first that fails is shortened and shown with the line that replays it.
 With `--planted NAME` (or `all`) a bug is put in first, and what is printed is how many seeds it
@@ -77,7 +77,7 @@ def show(seed: int, options: argparse.Namespace, planted: str = "") -> None:
     print(*(f"  {action}" for action in short.plan.actions), sep="\n")
     print(f"\nits trace, the last {SHOWN_LINES} lines:")
     print(*short.lines[-SHOWN_LINES:], sep="\n")
-    print(f"\n{short.violation}\nreplay:  python3 -m tests.simulation "
+    print(f"\n{short.violation}\nreplay:  python3 dev.py simulate "
           f"--seed {seed} --seeds 1 --events {options.events}"
           + (f" --planted {planted}" if planted else ""))  # fmt: skip
 
@@ -101,7 +101,7 @@ def catch(options: argparse.Namespace, name: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python3 dev.py simulate", description=__doc__)
     parser.add_argument("--seeds", type=int, default=0, help="how many (100; planted: 1000)")
     parser.add_argument("--events", type=int, default=200, help="commits in each")
     parser.add_argument("--seed", type=int, default=0, help="the first")

@@ -1,6 +1,6 @@
 """The tier of every commit: a few seeds hold, equal seeds repeat, every planted bug is caught.
 
-The large tiers are a command: `python3 -m tests.simulation --help`.
+The large tiers are a command: `python3 dev.py simulate --help`.
 """
 
 from __future__ import annotations
