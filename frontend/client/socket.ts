@@ -10,6 +10,8 @@ import type { Ephemeral, From, Positions } from "./wire.ts";
 export interface SocketState extends State {
   /** Unix ms by this machine's clock: when `kind` became what it is. */
   since: number;
+  /** Unix ms by this machine's clock: when the last frame had come by then, or null. */
+  heardAt?: number | null;
 }
 
 export interface SocketOptions {
@@ -332,7 +334,7 @@ class PageSocket implements Socket {
     const { kind, code, retryAt } = this.shown;
     if (state.kind === kind && state.code === code && state.retryAt === retryAt) return;
     const since = state.kind === kind ? this.shown.since : Date.now();
-    this.shown = { ...state, since };
+    this.shown = { ...state, since, heardAt: this.heard };
     for (const listener of [...this.listeners]) listener(this.shown);
   }
 

@@ -27,7 +27,7 @@ from deskwire.flows.watch import DeskGate
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import ConnectionId, LoginId
 from deskwire.realtime.manager import ConnectionManager, Policy
-from deskwire.storage.engine import Store, StoreUnavailable
+from deskwire.storage.engine import DatabaseUrl, Store, StoreUnavailable
 from deskwire.storage.log import SqlLog
 from deskwire.storage.views import Views
 from deskwire.web.agent import agent_router
@@ -66,7 +66,7 @@ class Configuration:
     by path, as the demo's simulator, whose phone shows our pages in a frame.
     """
 
-    database_url: str
+    database_url: str | DatabaseUrl
     origins: tuple[str, ...]
     wecom: WeComSettings
     framed_by_self: bool = False

@@ -66,6 +66,39 @@ def test_a_folder_in_use_is_said_with_what_to_do(tmp_path: Path) -> None:
     assert "--data-dir" in said.output
 
 
+def test_a_folder_that_cannot_be_one_is_said_in_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+
+    for folder in (file, file / "inside"):
+        said = run("--data-dir", str(folder))
+
+        assert (said.exit_code, said.output.strip().count("\n")) == (1, 0)
+        assert said.output.startswith("Cannot use ")
+
+
+@pytest.mark.parametrize("name", ["demo.json", "desk.db"])
+def test_a_damaged_file_is_named_and_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{" * 2_000)
+
+    said = run("--data-dir", str(tmp_path))
+
+    assert (said.exit_code, said.output.strip().count("\n")) == (1, 0)
+    assert "cannot be used" in said.output
+    assert (tmp_path / name).read_text() == "{" * 2_000
+
+
+def test_the_database_lies_in_its_folder_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / "a?b#c%41 d"
+    folder.mkdir()
+
+    _, desk = started(folder)
+
+    stopped(desk)
+    assert (folder / "desk.db").exists()
+    assert not (tmp_path / "a").exists()
+
+
 def test_a_taken_port_leads_to_the_next_free_one_and_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -83,6 +83,18 @@ async def test_an_accepted_socket_is_taken_as_it_is() -> None:
     assert [m["type"] for m in server.messages] == ["websocket.accept"]
 
 
+async def test_numbers_for_ids_work_as_they_did_in_a_dict() -> None:
+    desk, server = ConnectionManager(), Server()
+    numbers: Any = desk
+
+    await numbers.connect(5, server.websocket)
+
+    assert numbers.is_agent_online(5)
+    assert (await numbers.send_to_agent(5, {"a": 1})).people == 1
+    assert numbers.disconnect(None) == 0
+    assert numbers.disconnect(5) == 1
+
+
 async def test_absent_people_are_a_quiet_no() -> None:
     desk = ConnectionManager()
 

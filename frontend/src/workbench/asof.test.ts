@@ -46,3 +46,13 @@ test("after 1.5 s what is shown is dated by the moment the connection went, unti
   await to(connection, "live");
   expect(asOf?.value).toBeNull();
 });
+
+test("a loss noticed late is dated by the last frame", async () => {
+  const connection = shallowRef(state("live"));
+  const asOf = effectScope().run(() => useAsOf(connection));
+  const heardAt = Date.now() - 30_000;
+  connection.value = { ...state("reconnecting"), heardAt };
+  await nextTick();
+  vi.advanceTimersByTime(1500);
+  expect(asOf?.value).toBe(heardAt);
+});

@@ -1,4 +1,4 @@
-/** Since when what is on screen may be out of date: set 1.5 s after the connection went, null while it is live. */
+/** Since when what is on screen may be out of date: set 1.5 s after the loss was noticed, null while it is live. */
 import type { DeskState } from "@deskwire/client/desk";
 import { onScopeDispose, type Ref, ref, type ShallowRef, watch } from "vue";
 
@@ -11,13 +11,14 @@ export function useAsOf(connection: Readonly<ShallowRef<DeskState>>): Readonly<R
 
   watch(
     connection,
-    ({ kind }, before) => {
+    ({ kind, heardAt }, before) => {
       if (kind === "live") {
         clearTimeout(timer);
         lostAt = null;
         asOf.value = null;
       } else if (before?.kind === "live" && lostAt === null) {
-        lostAt = Date.now();
+        // Not when the silence was noticed: what is shown is as old as the last frame.
+        lostAt = heardAt ?? Date.now();
         timer = setTimeout(() => {
           asOf.value = lostAt;
         }, BLIP_MS);

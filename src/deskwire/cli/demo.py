@@ -31,7 +31,7 @@ from deskwire.realtime.signals import drain_on_signal
 from deskwire.realtime.uvicorn_protocol import UvicornProtocol
 from deskwire.settings import Settings, SettingsFault
 from deskwire.storage import migrate
-from deskwire.storage.engine import StoreInUse
+from deskwire.storage.engine import StoreInUse, StoreUnavailable, sqlite_at
 from deskwire.wecom.simulator.asgi import simulator_app
 from deskwire.wecom.simulator.world import DEMO_PEOPLE, World
 
@@ -40,6 +40,10 @@ PORTS_TRIED = 50
 CORP_ID = "wwdemo00000000000"
 AGENT_ID = 1000002
 DRAIN_S = 2.0
+
+
+class _AccountsUnreadable(Exception):
+    """The file with the demo accounts is damaged; the message names it."""
 
 
 def demo(
@@ -61,12 +65,16 @@ def demo(
     folder = (data_dir or settings.data_dir).absolute()
     try:
         with _listen(port or settings.port) as listening:
+            os.umask(0o077)  # messages, notes and hashes are for the owner alone
             folder.mkdir(parents=True, exist_ok=True)
             asyncio.run(_run(folder, listening))
     except StoreInUse as fault:
         _fail(f"{fault}. Stop it, or give this one a folder of its own: --data-dir.")
-    except PermissionError as fault:
-        _fail(f"Cannot write to {fault.filename}: choose another folder with --data-dir.")
+    except (StoreUnavailable, _AccountsUnreadable) as fault:
+        _fail(f"{folder} cannot be used: {fault}. Mend it, or choose another: --data-dir.")
+    except OSError as fault:
+        where = fault.filename or folder
+        _fail(f"Cannot use {where}: {fault.strerror}. Choose another folder with --data-dir.")
     except KeyboardInterrupt:
         typer.echo("Stopped.")
 
@@ -112,20 +120,24 @@ def _bound(port: int) -> socket.socket | None:
         listening.listen(2048)
     except OSError as fault:
         listening.close()
-        if fault.errno in (errno.EADDRINUSE, errno.EACCES):
+        if fault.errno == errno.EADDRINUSE:
             return None
-        raise
+        _fail(f"Cannot listen on port {port}: {fault.strerror}. Name another with DESKWIRE_PORT.")
     return listening
 
 
 async def _run(folder: Path, listening: socket.socket) -> None:
     configuration = _configuration(folder, listening.getsockname()[1])
     desk = Desk(configuration)
-    desk.store.hold()
-    await asyncio.to_thread(migrate.upgrade, configuration.database_url)
-    accounts = await _accounts(folder, desk, configuration)
-    announce = partial(_announce, folder, configuration.origins[0], accounts)
-    await _Server(desk, listening, ready=announce).serve(sockets=[listening])
+    try:
+        desk.store.hold()
+        await asyncio.to_thread(migrate.upgrade, configuration.database_url)
+        accounts = await _accounts(folder, desk, configuration)
+        announce = partial(_announce, folder, configuration.origins[0], accounts)
+        await _Server(desk, listening, ready=announce).serve(sockets=[listening])
+    finally:  # the server has closed both, unless something stopped us before it began
+        desk.logins.close()
+        await desk.store.close()
 
 
 def _configuration(folder: Path, port: int) -> Configuration:
@@ -141,7 +153,7 @@ def _configuration(folder: Path, port: int) -> Configuration:
     )
     wecom_url = f"{url}/_wecom"
     return Configuration(
-        database_url=f"sqlite+aiosqlite:///{folder / 'desk.db'}",
+        database_url=sqlite_at(folder / "desk.db"),
         origins=(url, f"http://localhost:{port}"),
         framed_by_self=True,
         wecom=WeComSettings(
@@ -159,8 +171,7 @@ async def _accounts(folder: Path, desk: Desk, configuration: Configuration) -> l
     """The demo agents with their passwords: made at the first start, read at every later one."""
     path = folder / "demo.json"
     with contextlib.suppress(FileNotFoundError):
-        accounts: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))["agents"]
-        return accounts
+        return _read_accounts(path)
     passwords = {agent.login_name: secrets.token_urlsafe(9) for agent in AGENTS}
     hashes = {
         name: await asyncio.to_thread(desk.logins.hash, password)
@@ -180,6 +191,16 @@ async def _accounts(folder: Path, desk: Desk, configuration: Configuration) -> l
         }
         for agent in AGENTS
     ]
+
+
+def _read_accounts(path: Path) -> list[dict[str, str]]:
+    try:
+        accounts: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))["agents"]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise _AccountsUnreadable(
+            f"{path.name} is damaged; without it there are new ones"
+        ) from fault
+    return accounts
 
 
 def _announce(folder: Path, url: str, accounts: list[dict[str, str]]) -> None:

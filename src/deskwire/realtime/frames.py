@@ -8,6 +8,7 @@ Invariant: whatever a peer sends, `decode` returns a frame or raises a PeerFault
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
@@ -500,8 +501,8 @@ def _frame_sign(sign: Ephemeral, data: bytes) -> FramedSign:
 def encode_payload(data: Any) -> bytes:
     """A caller's payload as one line of JSON. Raises PayloadError and nothing else.
 
-    Beyond json.dumps it takes datetime, UUID, Decimal, sets, dataclasses and pydantic models; NaN
-    and infinities become null, as in a browser's JSON.stringify.
+    Beyond json.dumps it takes datetime, UUID, Decimal, sets, dataclasses and pydantic models. NaN
+    and infinities in dicts and lists are refused: JSON has none, and null would be another value.
     """
     try:
         return _encode_any(data)
@@ -521,11 +522,23 @@ def frame_payload(data: Any) -> Framed:
 
 def _encode_any(data: Any) -> bytes:
     try:
-        return _PAYLOAD.encode(data)
+        body = _PAYLOAD.encode(data)
     except (TypeError, OverflowError, RecursionError, msgspec.MsgspecError):
         # json.dumps holds a few things msgspec does not: None and bool as keys, huge integers.
-        text = json.dumps(data, default=_enc_hook, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(
+            data, default=_enc_hook, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
         return text.encode()
+    # The encoder writes null for a number that JSON has not; only then is it looked for.
+    if b"null" in body and _holds_no_number(data):
+        raise ValueError("NaN and infinities are nothing JSON can hold")
+    return body
+
+
+def _holds_no_number(data: Any) -> bool:
+    if isinstance(data, float):
+        return not math.isfinite(data)
+    return any(_holds_no_number(value) for _, value in _children(data))
 
 
 def _enc_hook(value: Any) -> Any:

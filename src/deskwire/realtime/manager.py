@@ -410,7 +410,8 @@ class ConnectionManager:
             _log.warning("ids_differ_in_spelling", setting="id_key", ids=(*known, said))
 
     def _who(self, realm: str, person: str) -> Principal:
-        return Principal(realm, self._id_key(person))
+        # A dict took any key: an app with numbers for ids keeps working.
+        return Principal(realm, self._id_key(person if isinstance(person, str) else str(person)))
 
     # --- sending --------------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from sqlalchemy import event, exc
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 Transaction: TypeAlias = AsyncConnection
+DatabaseUrl: TypeAlias = URL
 
 READERS_MAX = 4
 POOL_WAIT_S = 5.0
@@ -34,15 +35,20 @@ class StoreInUse(Exception):
     """Another process holds this SQLite database."""
 
 
+def sqlite_at(path: Path) -> URL:
+    """The address of a SQLite file, whatever characters its path has."""
+    return URL.create("sqlite+aiosqlite", database=str(path))
+
+
 class Store:
     """One database. `writing` and `reading` give a connection inside a transaction of their own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         self.url = make_url(url)
         if self.url.get_backend_name() != "sqlite":
             raise ValueError(f"only SQLite is supported so far, not {self.url.drivername!r}")
-        self._writer = _engine(url, writer=True)
-        self._reader = _engine(url, writer=False)
+        self._writer = _engine(self.url, writer=True)
+        self._reader = _engine(self.url, writer=False)
         self._lock: IO[str] | None = None
 
     @property
@@ -87,7 +93,7 @@ def _faults_named() -> Iterator[None]:
         raise StoreUnavailable(type(fault).__name__) from fault
 
 
-def _engine(url: str, *, writer: bool) -> AsyncEngine:
+def _engine(url: URL, *, writer: bool) -> AsyncEngine:
     engine = create_async_engine(
         url, pool_size=1 if writer else READERS_MAX, max_overflow=0, pool_timeout=POOL_WAIT_S
     )

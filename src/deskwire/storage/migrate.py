@@ -9,18 +9,20 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, insert, select
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy import create_engine, exc, insert, select
+from sqlalchemy.engine import URL, Engine, make_url
 
+from deskwire.storage.engine import StoreUnavailable
 from deskwire.storage.tables import store
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(url: str, revision: str = "head") -> None:
+def upgrade(url: str | URL, revision: str = "head") -> None:
     """Create or upgrade the schema, and give a new store its epoch.
 
-    Blocks: call it off the event loop.
+    Blocks: call it off the event loop. Raises StoreUnavailable, also for a file that is no
+    database.
     The caller holds the store, so that no server reads while its tables change.
     """
     engine = _engine(url)
@@ -29,11 +31,13 @@ def upgrade(url: str, revision: str = "head") -> None:
         with engine.begin() as conn:
             if conn.execute(select(store.c.one)).first() is None:
                 conn.execute(insert(store).values(one=1, epoch=new_epoch()))
+    except exc.DatabaseError as fault:
+        raise StoreUnavailable(str(fault.orig)) from fault
     finally:
         engine.dispose()
 
 
-def downgrade(url: str, revision: str) -> None:
+def downgrade(url: str | URL, revision: str) -> None:
     """Take the schema back to a revision; "base" leaves nothing."""
     engine = _engine(url)
     try:
@@ -48,7 +52,7 @@ def new_epoch() -> str:
     return "".join(secrets.choice(letters) for _ in range(8))
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str | URL) -> Engine:
     plain = make_url(url)
     driver = plain.get_backend_name()
     if driver == "sqlite" and plain.database:

@@ -31,7 +31,7 @@ def add_pages(app: FastAPI, origins: Origins, static: Path = STATIC) -> None:
         return RedirectResponse("/workbench", status_code=302)
 
     @router.get("/workbench")
-    @router.get("/workbench/c/{_conv_id}")
+    @router.get("/workbench/{_rest:path}")
     def workbench(request: Request) -> Response:
         return _page(request, origins, static / "workbench.html")
 
