@@ -257,8 +257,9 @@ def fan_out(subject: Subject, plan: Plan, parts: Sequence[str]) -> dict[str, Any
 def stalled(subject: Subject, plan: Plan) -> dict[str, Any]:
     """The others' lateness with a quarter that never reads, and without."""
     found: dict[str, Any] = {}
-    for name, share in (("without", 0.0), ("with", 0.25)):
-        with weighing(subject, plan.connections, stalled=share, sndbuf=STALLED_SNDBUF) as scales:
+    readers = plan.connections - plan.connections // 4  # as many in both
+    for name, count, share in (("without", readers, 0.0), ("with", plan.connections, 0.25)):
+        with weighing(subject, count, stalled=share, sndbuf=STALLED_SNDBUF) as scales:
             # Past every buffer of those who do not read, slowly enough for those who do.
             scales.pace(3.0, 100, 1, STALLED_EVENT_BYTES)
             found[name] = scales.pace(plan.paced_s * 2, plan.paced_per_s)
