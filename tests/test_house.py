@@ -80,7 +80,7 @@ IMPORT_NAMES = {"argon2-cffi": "argon2"}  # where the distribution is called oth
 NOT_IMPORTED = {"h11"}  # uvicorn's; listed for the floor that closes a hole
 
 REALTIME_PURE = (
-    *("frames", "codes", "delivery", "hub", "transport", "log", "gate"),
+    *("frames", "codes", "delivery", "hub", "transport", "log", "gate", "rfc6455"),
     *("backlog", "limits", "outputs", "pulse", "watch", "window"),  # delivery's parts
 )
 SIMULATOR_PURE = ("chance", "faults", "people", "world")

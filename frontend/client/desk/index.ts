@@ -19,6 +19,6 @@ export {
   withEarlier,
   withRows,
 } from "./fold.ts";
-export { Refusal, type RefusalBody, Unreachable } from "./http.ts";
+export { isTransient, Refusal, type RefusalBody, retryDelay, Unreachable } from "./http.ts";
 export * from "./model.ts";
 export type { OutboxItem, Reply } from "./outbox.ts";

@@ -23,6 +23,7 @@ import {
   watch,
 } from "vue";
 import { firstNewIndex, type TimelineItem } from "../parts/timeline";
+import { useAgain } from "./again";
 import { commandIdsOf, firstOf, headOf, itemsOf, keepSame, readMarkOf } from "./items";
 import { useOutbox } from "./outbox";
 
@@ -95,6 +96,8 @@ export function useConversation(
       failure.value = error;
     }
   }
+
+  useAgain(failure, load);
 
   /** Nothing is shown before the first new message is there: the reader begins with it. */
   async function begin(): Promise<void> {

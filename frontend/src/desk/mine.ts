@@ -13,6 +13,8 @@ import {
 } from "@deskwire/client/desk";
 import { type ComputedRef, computed, onScopeDispose, type ShallowRef, shallowRef } from "vue";
 
+import { useAgain } from "./again";
+
 interface View<Boot> {
   boot: Boot;
   mine: MineView;
@@ -59,6 +61,7 @@ export function useMine<Boot extends MineSnapshot>(desk: Desk): Mine<Boot> {
     }
   }
 
+  useAgain(failure, load);
   onScopeDispose(() => talk?.end());
   return {
     boot: computed(() => view.value?.boot ?? null),

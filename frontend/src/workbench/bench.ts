@@ -4,6 +4,7 @@
  */
 import type { AgentBoot, Desk, Positions, RowView, Talk } from "@deskwire/client/desk";
 import { type ComputedRef, computed, onScopeDispose, type ShallowRef, shallowRef } from "vue";
+import { useAgain } from "../desk/again";
 import { onNextFrame } from "./frames";
 import {
   type BenchRow,
@@ -52,6 +53,8 @@ export function useBench(desk: Desk): Bench {
       failure.value = error;
     }
   }
+
+  useAgain(failure, load);
 
   /** My groups or rights have changed: what I may see is anew in `/boot`. */
   function lose(): void {
