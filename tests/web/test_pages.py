@@ -7,7 +7,15 @@ import pytest
 from tests.flows.office import Office
 from tests.web.site import URL, Site, refusal
 
-PAGES = ["/workbench", "/workbench/c/0199", "/workbench/nowhere/at/all", "/h5", "/h5/c/0199", "/h5/new", "/h5/history"]
+PAGES = [
+    "/workbench",
+    "/workbench/c/0199",
+    "/workbench/nowhere/at/all",
+    "/h5",
+    "/h5/c/0199",
+    "/h5/new",
+    "/h5/history",
+]
 
 
 @pytest.fixture
