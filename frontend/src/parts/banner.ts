@@ -7,6 +7,8 @@ import { closeText, t } from "../words/shared";
 export interface ConnectionState {
   kind: "connecting" | "live" | "reconnecting" | "catching_up" | "offline" | "doubtful" | "stopped";
   code: number | null;
+  /** Unix ms: when the last frame had come by then. */
+  heardAt?: number | null;
 }
 
 /** The one button of a banner. */
