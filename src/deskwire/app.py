@@ -219,6 +219,11 @@ class Desk:
         return True
 
 
+def loopback_origins(port: int) -> tuple[str, ...]:
+    """The origins of a desk that only this machine reaches; the first is the canonical one."""
+    return tuple(f"http://{name}:{port}" for name in ("127.0.0.1", "localhost"))
+
+
 def now_ms() -> int:
     """The wall clock, Unix ms."""
     return time.time_ns() // 1_000_000

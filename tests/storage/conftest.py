@@ -1,22 +1,7 @@
+"""The same seeded desk as the flows' tests have."""
+
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from tests.flows.conftest import file, office
 
-import pytest
-
-from tests.flows.office import Office, template
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "desk.db"
-    path.write_bytes(template())
-    return path
-
-
-@pytest.fixture
-async def office(file: Path) -> AsyncIterator[Office]:
-    office = await Office.at(file)
-    yield office
-    await office.close()
+__all__ = ["file", "office"]

@@ -1,26 +1,16 @@
+"""The same seeded desk as the flows' tests have, and the whole app over it."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.flows.office import Office, template
+from tests.flows.conftest import file, office
+from tests.flows.office import Office
 from tests.web.site import Site
 
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "desk.db"
-    path.write_bytes(template())
-    return path
-
-
-@pytest.fixture
-async def office(file: Path) -> AsyncIterator[Office]:
-    office = await Office.at(file)
-    yield office
-    await office.close()
+__all__ = ["file", "office", "site"]
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.datastructures import Headers
 
-from deskwire.web.security import BODY_BYTES_MAX, Origins, loopback_origins
+from deskwire.app import loopback_origins
+from deskwire.web.security import BODY_BYTES_MAX, Origins
 from tests.flows.office import ANN, WANG, Office
 from tests.web.site import HOST, URL, Site, code, refusal, served
 

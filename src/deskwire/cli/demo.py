@@ -25,7 +25,7 @@ import typer
 import uvicorn
 
 from deskwire import telemetry
-from deskwire.app import Configuration, Desk, WeComSettings, now_ms
+from deskwire.app import Configuration, Desk, WeComSettings, loopback_origins, now_ms
 from deskwire.cli.demo_office import AGENTS, DemoPerson, seed_history, seed_office
 from deskwire.realtime.signals import drain_on_signal
 from deskwire.realtime.uvicorn_protocol import UvicornProtocol
@@ -141,7 +141,8 @@ async def _run(folder: Path, listening: socket.socket) -> None:
 
 
 def _configuration(folder: Path, port: int) -> Configuration:
-    url = f"http://{HOST}:{port}"
+    origins = loopback_origins(port)
+    url = origins[0]
     secret = secrets.token_urlsafe(32)
     world = World(
         clock=now_ms,
@@ -154,7 +155,7 @@ def _configuration(folder: Path, port: int) -> Configuration:
     wecom_url = f"{url}/_wecom"
     return Configuration(
         database_url=sqlite_at(folder / "desk.db"),
-        origins=(url, f"http://localhost:{port}"),
+        origins=origins,
         framed_by_self=True,
         wecom=WeComSettings(
             corp_id=CORP_ID,

@@ -38,15 +38,6 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-class Availability(StrEnum):
-    """What an agent says of themselves. Connecting and disconnecting never change it."""
-
-    ONLINE = "online"
-    BUSY = "busy"
-    BREAK = "break"
-    OFFLINE = "offline"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRef:
     """A person as others see them."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -211,9 +210,3 @@ class _WithHeaders:
             for name, value in self._headers.items():
                 headers.setdefault(name, value)
         await self._send(message)
-
-
-def loopback_origins(port: int) -> tuple[str, ...]:
-    """The origins of a desk that only this machine reaches; the first is the canonical one."""
-    names: Iterable[str] = ("127.0.0.1", "localhost")
-    return tuple(f"http://{name}:{port}" for name in names)
