@@ -15,7 +15,7 @@ from random import Random
 from typing import Protocol
 
 from deskwire.realtime.frames import Framed, MalformedFrame
-from deskwire.realtime.transport import CLOSED, Heard
+from deskwire.realtime.transport import BEHIND, CLEAR, CLOSED, NOT, Heard, Taken
 
 KERNEL_BYTES = 64 * 1024
 
@@ -98,6 +98,12 @@ class Wire:
             self.user_bytes += frame.size
         self._refill()
         self._pump_soon()
+
+    def write_one(self, frame: Framed) -> Taken:
+        if self.user_bytes or self.room() < frame.size:
+            return NOT
+        self.write((frame,))
+        return BEHIND if self.user_bytes else CLEAR
 
     def on_room(self, call: Callable[[], None]) -> None:
         self._call = call

@@ -14,7 +14,8 @@ from typing import Any
 
 from deskwire.realtime.connection import PlainConnection
 from deskwire.realtime.gate import Principal
-from deskwire.realtime.manager import ConnectionManager, Reach
+from deskwire.realtime.manager import ConnectionManager
+from deskwire.realtime.payload import Reach
 from tests.simulation.oracle import Oracle
 
 NAMES = ("ZhangSan", "lisi", "Wang.Wu")

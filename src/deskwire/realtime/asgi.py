@@ -34,7 +34,17 @@ from deskwire.realtime.frames import (
 )
 from deskwire.realtime.gate import LoginId, Principal
 from deskwire.realtime.tasks import Tasks
-from deskwire.realtime.transport import CLOSED, EXTENSION, Heard, Socket, Transport
+from deskwire.realtime.transport import (
+    BEHIND,
+    CLEAR,
+    CLOSED,
+    EXTENSION,
+    NOT,
+    Heard,
+    Socket,
+    Taken,
+    Transport,
+)
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -48,6 +58,7 @@ class Outlet(Protocol):
     """How one kind of socket is written to."""
 
     def send(self, frames: Sequence[Framed]) -> object: ...  # to be awaited, as a rule
+    def send_one(self, frame: Framed) -> object: ...
     def close(self, code: int, reason: str) -> object: ...
 
 
@@ -56,15 +67,19 @@ class AsgiOutlet:
 
     joins = True
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, close: Send | None = None) -> None:
         self._send = send
+        self._close = close or send
 
     def send(self, frames: Sequence[Framed]) -> Awaitable[None]:
-        text = frames[0].text if len(frames) == 1 else "\n".join(frame.text for frame in frames)
+        text = "\n".join([frame.text for frame in frames])
         return self._send({"type": "websocket.send", "text": text})
 
+    def send_one(self, frame: Framed) -> Awaitable[None]:
+        return self._send({"type": "websocket.send", "text": frame.text})
+
     def close(self, code: int, reason: str) -> Awaitable[None]:
-        return self._send({"type": "websocket.close", "code": code, "reason": reason})
+        return self._close({"type": "websocket.close", "code": code, "reason": reason})
 
 
 class LookAlikeOutlet:
@@ -76,8 +91,11 @@ class LookAlikeOutlet:
         self._websocket = websocket
 
     def send(self, frames: Sequence[Framed]) -> object:
+        return self.send_one(frames[0])
+
+    def send_one(self, frame: Framed) -> object:
         # Its own copy: what the caller changes after the call never shows.
-        return self._websocket.send_json(json.loads(frames[0].json))
+        return self._websocket.send_json(json.loads(frame.json))
 
     def close(self, code: int, reason: str) -> object:
         close = self._websocket.close
@@ -102,6 +120,7 @@ class AsgiTransport:
 
     def __init__(self, outlet: Outlet, tasks: Tasks, *, joins: bool) -> None:
         self._outlet = outlet
+        self._send_one = outlet.send_one
         self._tasks = tasks
         self._joins = joins
         self._backlog: deque[Framed] = deque()
@@ -135,14 +154,27 @@ class AsgiTransport:
     def write(self, frames: Sequence[Framed]) -> None:
         if self._gone or self._closing is not None:
             return
-        if len(frames) == 1 and not self._waiting_frames and self._writer is None:
-            self._write_at_once(frames)
-            return
         for frame in frames:
             self._backlog.append(frame)
             self._waiting_bytes += frame.size
         self._waiting_frames += len(frames)
         self._push()
+
+    def write_one(self, frame: Framed) -> Taken:
+        """Only if the send suspends is the frame counted."""
+        if self._waiting_frames or self._gone or self._writer is not None or self._closing:
+            return NOT
+        try:
+            rest = _begun(self._send_one(frame))
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001  every server says "gone" its own way
+            self._lose()
+            return NOT
+        if rest is None:
+            return CLEAR
+        self._waiting_frames, self._waiting_bytes = 1, frame.size
+        self._sending_bytes = frame.size
+        self._writer = self._tasks.start(self._carry_on(rest, 1), "asgi transport")
+        return BEHIND
 
     def on_room(self, call: Callable[[], None]) -> None:
         self._call = call
@@ -167,18 +199,6 @@ class AsgiTransport:
     def ends(self, task: asyncio.Task[Any] | None) -> None:
         """Names the task that serves this socket, for `abort` to end."""
         self._reader = task
-
-    def _write_at_once(self, frames: Sequence[Framed]) -> None:
-        """The hot path: one frame, nothing before it. Only if the send suspends is it counted."""
-        try:
-            rest = _begun(self._outlet.send(frames))
-        except (Exception, asyncio.CancelledError):  # noqa: BLE001  every server says "gone" its own way
-            self._lose()
-            return
-        if rest is not None:
-            self._waiting_frames, self._waiting_bytes = 1, frames[0].size
-            self._sending_bytes = frames[0].size
-            self._writer = self._tasks.start(self._carry_on(rest, 1), "asgi transport")
 
     # --- the one writer -------------------------------------------------------------------------
 
@@ -348,8 +368,15 @@ def transport_over(websocket: Any, tasks: Tasks) -> Transport:
     """A transport that writes to a WebSocket object whose app reads it. No messages are joined."""
     if is_starlette(websocket) and (socket := own_socket(websocket.scope)) is not None:
         return socket
-    outlet = AsgiOutlet(websocket.send) if is_starlette(websocket) else LookAlikeOutlet(websocket)
-    return AsgiTransport(outlet, tasks, joins=False)
+    return AsgiTransport(_outlet_of(websocket), tasks, joins=False)
+
+
+def _outlet_of(websocket: Any) -> Outlet:
+    if not is_starlette(websocket):
+        return LookAlikeOutlet(websocket)
+    # Below Starlette's own `send`, which checks for each message what is known here already; a
+    # close goes through it, so that the app's object knows of it.
+    return AsgiOutlet(getattr(websocket, "_send", websocket.send), websocket.send)
 
 
 # --- stepping a coroutine by hand --------------------------------------------------------------
@@ -360,15 +387,14 @@ def _begun(awaited: object) -> Awaitable[Any] | None:
 
     The first step runs in the caller's task, the rest in another, as a future allows.
     """
-    if type(awaited) is not types.CoroutineType:
-        if not isinstance(awaited, Awaitable):
-            return None  # a test double's plain function
-        if not isinstance(awaited, Coroutine):
-            return awaited
     try:
-        return _Rest(awaited, awaited.send(None))
+        if type(awaited) is types.CoroutineType:  # nearly always
+            return _Rest(awaited, awaited.send(None))
+        if isinstance(awaited, Coroutine):
+            return _Rest(awaited, awaited.send(None))
     except StopIteration:
         return None
+    return awaited if isinstance(awaited, Awaitable) else None  # a test double's plain function
 
 
 async def _awaitable(work: Callable[[], object]) -> None:

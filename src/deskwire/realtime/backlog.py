@@ -60,6 +60,10 @@ class Backlog:
         """Any event fits, and nothing goes before it."""
         return self.is_empty and self.room >= EVENT_ON_WIRE_BYTES_MAX
 
+    def takes(self, size: int) -> bool:
+        """Whether an event of `size` bytes has room and nothing goes before it."""
+        return size <= self.room and not self._items
+
     def queue(self, item: Item) -> None:
         self._items.append(item)
         self._bytes += _bytes_of(item)

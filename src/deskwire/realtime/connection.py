@@ -29,7 +29,7 @@ from deskwire.realtime.gate import (
 )
 from deskwire.realtime.log import Head, Stream
 from deskwire.realtime.outputs import Abort, Ask, Close, Live, Output, Read, Tell, Write
-from deskwire.realtime.transport import CLOSED, Transport
+from deskwire.realtime.transport import BEHIND, CLEAR, CLOSED, NOT, Taken, Transport
 from deskwire.realtime.watch import Denied
 
 _log = telemetry.logger("realtime")
@@ -96,8 +96,8 @@ class StreamConnection:
     """One `desk.v1` connection: what comes in goes to the delivery, what it returns is done."""
 
     __slots__ = (
-        "_changes", "_lags", "_node", "armed_at", "closed", "delivery", "id", "login", "transport",
-        "who",
+        "_changes", "_lags", "_node", "_write_one", "armed_at", "closed", "delivery", "id", "login",
+        "transport", "who",
     )  # fmt: skip
 
     def __init__(
@@ -119,6 +119,7 @@ class StreamConnection:
         self._node = node
         self._changes = 0
         self._lags = 0
+        self._write_one = transport.write_one
         transport.on_room(self.writable)
 
     def __repr__(self) -> str:
@@ -145,8 +146,28 @@ class StreamConnection:
 
         self._step(take)
 
+    def take(self, frame: Framed) -> Taken:
+        """A plain payload of a fan-out: never like this, it travels as an ephemeral."""
+        del frame
+        return NOT
+
     def offer(self, event: FramedEvent, now: int) -> None:
         """The hot path: one watcher of a fan-out."""
+        try:
+            admitted = self.delivery.admits(event, now)
+        except Exception:  # noqa: BLE001  the root of this connection's work: it alone ends
+            self._in_doubt()
+            self._after()
+            return
+        if not admitted:
+            self._offer_slowly(event, now)
+        elif (taken := self._write_one(event.frame)) is not CLEAR:
+            if taken is NOT and self.transport.room() >= event.frame.size:
+                self.transport.write((event.frame,))
+            self.delivery.room = max(0, self.transport.room())
+            self._after()
+
+    def _offer_slowly(self, event: FramedEvent, now: int) -> None:
         delivery = self.delivery
         try:
             delivery.room = max(0, self.transport.room())
@@ -310,7 +331,7 @@ class PlainConnection:
 
     __slots__ = (
         "_capacity", "_close_s", "_deadline", "_gone", "_waiters", "device", "ended", "id",
-        "said_id", "tab", "transport", "websocket", "who",
+        "said_id", "tab", "take", "transport", "websocket", "who",
     )  # fmt: skip
 
     def __init__(
@@ -330,6 +351,9 @@ class PlainConnection:
         self.websocket = websocket
         self.transport = transport
         self.device = self.tab = ""
+        # The hot path. Asked only while this connection is registered, hence has not ended; what
+        # it says is owed to `taken`.
+        self.take: Callable[[Framed], Taken] = transport.write_one
         self.ended: tuple[int, str] | None = None
         self._capacity = transport.room()
         self._gone = gone
@@ -343,8 +367,18 @@ class PlainConnection:
 
     def send(self, frame: Framed) -> bool:
         """Hands the frame on, without waiting; whether it was taken. Never raises."""
-        if self.ended is not None:
-            return False
+        return self.taken(self.take(frame) if self.ended is None else NOT, frame)
+
+    def taken(self, taken: Taken, frame: Framed) -> bool:
+        """What follows from what `take` said of this frame; whether it was taken."""
+        if taken is NOT:
+            return self.ended is None and self._queue(frame)
+        if taken is BEHIND:
+            self._watch_the_clock()
+        return True
+
+    def _queue(self, frame: Framed) -> bool:
+        """The peer is behind, or gone: its frame waits, or it is closed."""
         room = self.transport.room()
         if room == CLOSED:
             self._lost()

@@ -45,6 +45,9 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
+_OPEN: Final = Phase.OPEN
+
+
 class Delivery:
     """One connection. Each input returns what must be done, in order.
 
@@ -135,20 +138,37 @@ class Delivery:
             self._adjust(stream, watch, answer, head, now)
         return self._done()
 
+    def admits(self, event: FramedEvent, now: int) -> bool:
+        """The hot path of `offer`: may the event leave at once, alone? If so it counts as written.
+
+        Takes no room: nothing of it stays behind, or the shell sets `room` anew.
+        """
+        watch = self.watches.get(event.stream)
+        frame = event.frame
+        if (
+            watch is None
+            or not watch.is_next(event)
+            or self.phase is not _OPEN
+            or not self.backlog.takes(frame.size)
+            or not self._window.took(watch, frame.size)
+        ):
+            return False
+        self._progress_at = now
+        return True
+
     def offer(self, event: FramedEvent, now: int) -> Sequence[Output]:
         """The stream's next event, straight from its commit."""
+        if self.admits(event, now):
+            self.backlog.room -= event.frame.size
+            self._frames.append(event.frame)
+            return self._done()
         watch = self._open_watch(event.stream)
         if watch is None:
             return NOTHING
         if event.epoch != watch.epoch:
             return self._offer_of_another_epoch(event, watch, now)
-        position = event.position
-        watch.head = max(watch.head, position)
-        if watch.standing is not Standing.LIVE or watch.sent >= watch.end:
-            return NOTHING
-        if position == watch.sent + 1 and self._takes(event.frame):
-            self._write_event(watch, event.frame, now)
-        else:
+        watch.head = max(watch.head, event.position)
+        if watch.standing is Standing.LIVE and watch.sent < watch.end:
             self.lags += 1
             self._go_behind(event.stream, watch, now)
         return self._done()
@@ -421,23 +441,9 @@ class Delivery:
 
     # --- BEHIND and LIVE ------------------------------------------------------------------------
 
-    def _takes(self, frame: Framed) -> bool:
-        """Whether this event may be written now (D3)."""
-        return (
-            frame.size <= self.backlog.room
-            and self.backlog.is_empty
-            and self._window.takes(frame.size)
-        )
-
     def _may_read(self) -> bool:
         """Room for a page: any event fits, and at least half a window of acks is free."""
         return self.phase is Phase.OPEN and self.backlog.fits_a_page and self._window.is_half_free
-
-    def _write_event(self, watch: Watch, frame: Framed, now: int) -> None:
-        self._window.wrote(watch, frame.size)
-        self._progress_at = now
-        self.backlog.room -= frame.size
-        self._frames.append(frame)
 
     def _write_page(self, stream: Stream, watch: Watch, page: FramedPage, now: int) -> None:
         watch.head = max(watch.head, page.head)
@@ -445,9 +451,12 @@ class Delivery:
             if watch.sent >= watch.end:
                 break
             assert event.position == watch.sent + 1, "a page is dense and starts as asked"
-            if not self._takes(event.frame):
+            size = event.frame.size
+            if not (self.backlog.takes(size) and self._window.took(watch, size)):
                 break
-            self._write_event(watch, event.frame, now)
+            self.backlog.room -= size
+            self._progress_at = now
+            self._frames.append(event.frame)
         if watch.sent >= watch.end:
             self._go_live(stream, watch, now)
         else:

@@ -14,26 +14,20 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from deskwire import telemetry
 from deskwire.realtime import asgi
 from deskwire.realtime.bus import Bus, BusState, Notice
 from deskwire.realtime.codes import TABLE, Code
 from deskwire.realtime.connection import Closed, Hook, PlainConnection, StreamConnection
-from deskwire.realtime.frames import (
-    Ephemeral,
-    Framed,
-    FramedSign,
-    PayloadError,
-    frame_payload,
-    frame_plain,
-)
-from deskwire.realtime.gate import ConnectionId, Gate, LoginId, Principal, personal_stream
+from deskwire.realtime.frames import Ephemeral, Framed, PayloadError, frame_payload
+from deskwire.realtime.gate import ConnectionId, Gate, LoginId, Principal
 from deskwire.realtime.hub import Hub
 from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import Log, Page, Stream
 from deskwire.realtime.node import AnyConnection, Node, ports_or_twins
+from deskwire.realtime.payload import Payload, Reach
 from deskwire.realtime.presence import Presence
 from deskwire.realtime.tasks import Tasks
 from deskwire.realtime.transport import Socket, Transport
@@ -51,22 +45,14 @@ _connected_here: ContextVar[Mapping[tuple[int, Principal], ConnectionId]] = Cont
 _manager_numbers = itertools.count()
 
 
+Find: TypeAlias = Callable[[], Sequence[AnyConnection]]
+
+
 class Policy(StrEnum):
     """What happens to a person's older plain connections. Streams are always `many`."""
 
     LATEST = "latest"  # the newest replaces them: 4504
     MANY = "many"  # up to connections_per_person_max; over it the oldest goes with 4505
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How many a send reached: handed to the transport or queued. Says nothing of arrival."""
-
-    people: int  # distinct persons of whom at least one connection took the payload
-    connections: int
-
-    def __bool__(self) -> bool:
-        return self.connections > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,19 +163,20 @@ class ConnectionManager:
 
         `wait_s` is for bulk senders: wait up to so long for room for this one person first.
         """
-        return await self._send((self._who(AGENT, agent_id),), data, wait_s)
+        return await self._send(self._of((self._who(AGENT, agent_id),)), data, wait_s)
 
     async def send_to_employee(self, employee_id: str, data: Any, *, wait_s: float = 0) -> Reach:
         """As `send_to_agent`, in the other realm."""
-        return await self._send((self._who(EMPLOYEE, employee_id),), data, wait_s)
+        return await self._send(self._of((self._who(EMPLOYEE, employee_id),)), data, wait_s)
 
     async def broadcast(self, data: Any) -> Reach:
         """To all agents: encoded once, handed out without a suspension point in between."""
-        return await self._send(self._hub.people(AGENT), data)
+        return await self._send(lambda: self._hub.realm(AGENT), data)
 
     async def broadcast_to_employees(self, employee_ids: Collection[str], data: Any) -> Reach:
         """To these employees, each once; an empty list is nobody."""
-        return await self._send([self._who(EMPLOYEE, each) for each in employee_ids], data)
+        people = [self._who(EMPLOYEE, each) for each in employee_ids]
+        return await self._send(self._of(people), data)
 
     async def broadcast_message_status(
         self,
@@ -207,7 +194,7 @@ class ConnectionManager:
         payload.update(self._beside_status_fields(extra or {}))
         keys = dict.fromkeys(self._id_key(each) for each in participant_ids)
         people = [Principal(realm, key) for key in keys for realm in (AGENT, EMPLOYEE)]
-        reached = await self._reach(people, payload)
+        reached, _ = await self._reach(self._of(people), payload)
         return len({who.person for who in reached})
 
     def is_agent_online(self, agent_id: str) -> bool:
@@ -415,55 +402,39 @@ class ConnectionManager:
 
     # --- sending --------------------------------------------------------------------------------
 
-    async def _send(self, people: Sequence[Principal], data: Any, wait_s: float = 0) -> Reach:
-        reached = await self._reach(people, data, wait_s)
-        return Reach(people=len(reached), connections=sum(reached.values()))
+    def _of(self, people: Collection[Principal]) -> Find:
+        """Their connections, each once, as they are when the payload goes out."""
+        return lambda: [c for who in dict.fromkeys(people) for c in self._hub.of(who)]
+
+    async def _send(self, find: Find, data: Any, wait_s: float = 0) -> Reach:
+        reached, connections = await self._reach(find, data, wait_s)
+        return Reach(people=len(reached), connections=connections)
 
     async def _reach(
-        self, people: Sequence[Principal], data: Any, wait_s: float = 0
-    ) -> dict[Principal, int]:
-        """Who took it, with how many connections."""
+        self, find: Find, data: Any, wait_s: float = 0
+    ) -> tuple[Collection[Principal], int]:
+        """Who took it, and with how many connections together."""
         frame = self._encode(data)
         if frame is None:
-            return {}
+            return (), 0
         if wait_s > 0:
-            await self._wait_for_room(people, len(frame.json), wait_s)
-        reached, crowded = self._hand_out(dict.fromkeys(people), frame)
-        if crowded:  # a sender that never lets go would keep the peers from being written to
+            await self._wait_for_room(find(), len(frame.json), wait_s)
+        payload = self._payload(frame)
+        taken = payload.hand_to(find())
+        if (
+            payload.crowded
+        ):  # a sender that never lets go would keep the peers from being written to
             await asyncio.sleep(0)
-        return reached
+        return {c.who for c in taken}, len(taken)
 
-    def _hand_out(
-        self, people: Collection[Principal], frame: Framed
-    ) -> tuple[dict[Principal, int], bool]:
-        """The fan-out: over a snapshot, without an await. Also: is some backlog over half full?"""
-        reached: dict[Principal, int] = {}
-        crowded = False
-        number = next(self._payload_numbers)
-        for who in people:
-            signs: FramedSign | None = None
-            taken = 0
-            for connection in self._hub.of(who):
-                if isinstance(connection, PlainConnection):
-                    taken += connection.send(frame)
-                    crowded = crowded or connection.is_over_half
-                else:
-                    signs = signs or frame_plain(
-                        personal_stream(who), f"plain:{self._node.id}:{number}", frame.json
-                    )
-                    taken += signs is not None and connection.plain(signs)
-            if taken:
-                reached[who] = taken
-        return reached, crowded
+    def _payload(self, frame: Framed) -> Payload:
+        return Payload(frame, f"plain:{self._node.id}:{next(self._payload_numbers)}")
 
-    async def _wait_for_room(self, people: Collection[Principal], size: int, wait_s: float) -> None:
-        waits = [
-            connection.wait_for_room(size, wait_s)
-            for who in people
-            for connection in self._hub.of(who)
-            if isinstance(connection, PlainConnection)
-        ]
-        await asyncio.gather(*waits)
+    async def _wait_for_room(
+        self, connections: Sequence[AnyConnection], size: int, wait_s: float
+    ) -> None:
+        plain = [c for c in connections if isinstance(c, PlainConnection)]
+        await asyncio.gather(*(c.wait_for_room(size, wait_s) for c in plain))
 
     def _encode(self, data: Any) -> Framed | None:
         """Before any connection is touched: a payload that cannot be carried is its caller's."""

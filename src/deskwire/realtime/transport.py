@@ -7,6 +7,7 @@ Invariant: what was written leaves in the order of the calls, or the transport i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
 from typing import Final, Protocol, TypeAlias
 
 from deskwire.realtime.frames import Framed, PeerFault
@@ -20,6 +21,17 @@ EXTENSION: Final = "deskwire.socket"
 Heard: TypeAlias = Callable[[str | bytes | PeerFault], None]
 
 
+class Taken(Enum):
+    """What became of a frame that was handed over by `write_one`."""
+
+    CLEAR = "clear"  # taken, and nothing is known to wait
+    BEHIND = "behind"  # taken, but the peer is behind: `room` says how far
+    NOT = "not"  # nothing was done: ask `room`, then `write`
+
+
+CLEAR, BEHIND, NOT = Taken  # a global is found faster than an enum's member
+
+
 class Transport(Protocol):
     """One socket as it is written to. No method waits, none raises for a peer's fault."""
 
@@ -29,6 +41,10 @@ class Transport(Protocol):
 
     def write(self, frames: Sequence[Framed]) -> None:
         """Takes the frames over, in order. Owed by the caller: their bytes fit into `room`."""
+        ...
+
+    def write_one(self, frame: Framed) -> Taken:
+        """The hot path of a fan-out: one frame to a socket that keeps up, whatever its room."""
         ...
 
     def on_room(self, call: Callable[[], None]) -> None:
@@ -88,6 +104,12 @@ class MemoryTransport:
         if self.gone or self.aborted or self.closed is not None:
             return
         (self.received if self.reading else self.waiting).extend(frames)
+
+    def write_one(self, frame: Framed) -> Taken:
+        if self.waiting or not self.reading or self.room() < frame.size:
+            return NOT
+        self.received.append(frame)
+        return CLEAR
 
     def on_room(self, call: Callable[[], None]) -> None:
         self._call = call

@@ -34,7 +34,7 @@ from deskwire.realtime.rfc6455 import (
     read_close,
     read_upgrade,
 )
-from deskwire.realtime.transport import CLOSED, EXTENSION, Heard
+from deskwire.realtime.transport import BEHIND, CLEAR, CLOSED, EXTENSION, NOT, Heard, Taken
 
 CAPACITY_BYTES: Final = 256 * 1024
 CAPACITY_FRAMES: Final = 256
@@ -42,6 +42,7 @@ DRAIN_BYTES: Final = 16 * 1024  # at a time to a peer that is behind: each is pr
 UP_BYTES_MAX: Final = 64 * 1024  # of a message to a manager that listens; an app's is uvicorn's
 CLOSE_S: Final = 10.0  # from our close frame to the peer's
 FAULT_S: Final = 2.0  # from the close of a peer that broke the protocol to the end
+PRESSURE_S: Final = 0.01  # after a turn that joined frames the next one does not let the first go
 SHUTDOWN_S: Final = 0.05  # uvicorn waits 0.1 s after it has told every connection
 REFUSALS: Final = {
     status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
@@ -58,8 +59,8 @@ _NOTHING: Final[Callable[[], None]] = lambda: None  # noqa: E731
 class UvicornProtocol(asyncio.Protocol):
     """One connection: the peer's bytes on one side, an app or a manager on the other.
 
-    It is the `Socket` of transport.py. Frames of one turn of the loop leave in one write; to an
-    app's socket, which its own code may block afterwards, the first of a turn leaves at once.
+    It is the `Socket` of transport.py. The first frame of a turn of the loop leaves at once, the
+    others with its end, in one write. While bursts follow each other the first waits for them too.
     """
 
     __slots__ = (
@@ -126,6 +127,12 @@ class UvicornProtocol(asyncio.Protocol):
             self._waiting_bytes += each.size
         if self._waiting_bytes > JOINED_BYTES_MAX or len(waiting) >= CAPACITY_FRAMES:
             self.flush()
+
+    def write_one(self, frame: Framed) -> Taken:
+        if self._phase is not _OPEN or self._paused:
+            return NOT
+        self.put(frame.wire)
+        return BEHIND if self._paused else CLEAR
 
     def on_room(self, call: Callable[[], None]) -> None:
         self._at_room += (call,)
@@ -239,22 +246,25 @@ class UvicornProtocol(asyncio.Protocol):
         return self._paused
 
     def put(self, wire: bytes) -> None:
-        """Bytes of an app: the first of a turn leave at once, the rest with its end."""
-        server = self._server
-        if self._waiting or self._paused or self._wrote_in == server.turn:
-            if not self._waiting and not self._paused:
-                server.at_turns_end(self)
+        """The first of a turn leaves at once, the rest with its end."""
+        server, waiting = self._server, self._waiting
+        if not server.in_turn:
+            server.begin_turn()
+        if waiting or self._paused:
             self._queue(wire)
-            if self._waiting_bytes > JOINED_BYTES_MAX or len(self._waiting) >= CAPACITY_FRAMES:
+            if self._waiting_bytes > JOINED_BYTES_MAX or len(waiting) >= CAPACITY_FRAMES:
                 self.flush()
-            return
-        self._wrote_in = server.turn
-        server.begin_turn()
-        self._write(wire)
+        elif server.is_pressed or self._wrote_in == server.turn:
+            server.at_turns_end(self)
+            self._queue(wire)
+        else:
+            self._wrote_in = server.turn
+            self._write(wire)
 
-    def flush(self, bytes_max: int = JOINED_BYTES_MAX) -> None:
-        """Hands on what waits, joined, as far as the peer takes it."""
+    def flush(self, bytes_max: int = JOINED_BYTES_MAX) -> int:
+        """Hands on what waits, joined, as far as the peer takes it. How many frames waited?"""
         waiting = self._waiting
+        frames = len(waiting)
         while waiting and not self._paused:
             if self._waiting_bytes <= bytes_max:
                 data = waiting[0] if len(waiting) == 1 else b"".join(waiting)
@@ -266,6 +276,7 @@ class UvicornProtocol(asyncio.Protocol):
         if self._done is not None and not waiting and not self._paused:
             done, self._done = self._done, None
             done()
+        return frames
 
     def accept(self, upgrade: Upgrade, headers: Headers) -> None:
         lines = [
@@ -518,8 +529,10 @@ class Server:
         self.app = config.loaded_app
         self.loop = loop
         self.turn = 1
+        self.in_turn = False
+        self.is_pressed = False  # bursts follow each other: everything of a turn is joined
+        self._joined_at = -PRESSURE_S
         self._tasks = state.tasks
-        self._in_turn = False
         self._waiting: list[UvicornProtocol] = []
         self._ping_s = config.ws_ping_interval or 0.0
         self._pong_s = config.ws_ping_timeout
@@ -543,20 +556,23 @@ class Server:
 
     def at_turns_end(self, connection: UvicornProtocol) -> None:
         self._waiting.append(connection)
-        if not self._in_turn:
+        if not self.in_turn:
             self.begin_turn()
 
     def begin_turn(self) -> None:
-        if not self._in_turn:
-            self._in_turn = True
-            self.loop.call_soon(self._end_turn)
+        self.in_turn = True
+        self.is_pressed = self.loop.time() < self._joined_at + PRESSURE_S
+        self.loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
-        self._in_turn = False
+        self.in_turn = False
         self.turn += 1
         waiting, self._waiting = self._waiting, []
+        frames = 0
         for connection in waiting:
-            connection.flush()
+            frames += connection.flush()
+        if waiting and (frames > len(waiting) or not self.is_pressed):
+            self._joined_at = self.loop.time()
 
     # --- pings: one timer for all ---------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
-from deskwire.realtime.frames import Place, ResetWhy, UnwatchedWhy
+from deskwire.realtime.frames import FramedEvent, Place, ResetWhy, UnwatchedWhy
 from deskwire.realtime.gate import Permit
 from deskwire.realtime.log import Head
 
@@ -20,6 +20,9 @@ class Standing(Enum):
     ASKED = "asked"  # gate and log have not answered yet
     BEHIND = "behind"  # paged from the log: after a resume, a gap, or for want of room
     LIVE = "live"  # takes events as they are committed
+
+
+_LIVE = Standing.LIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,17 @@ class Watch:
         if permit.after > self.sent or head.floor > self.sent + 1:
             return "trimmed"
         return None
+
+    def is_next(self, event: FramedEvent) -> bool:
+        """Whether this event is what a LIVE watch is to be written next; `head` follows it."""
+        position = event.position
+        if self.sent + 1 != position or self.standing is not _LIVE or self.epoch != event.epoch:
+            return False
+        until = self.permit.until
+        if until is not None and position > until:
+            return False
+        self.head = max(self.head, position)
+        return True
 
     @property
     def shows_signs(self) -> bool:

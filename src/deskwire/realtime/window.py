@@ -15,37 +15,38 @@ class Window:
     def __init__(self, limits: Limits) -> None:
         self.events = 0
         self.bytes = 0
-        self._limits = limits
+        self._events_max = limits.unacked_events
+        self._bytes_max = limits.unacked_bytes
 
-    def takes(self, size: int) -> bool:
-        """Whether one more event of `size` bytes may be written."""
-        limits = self._limits
-        return self.events < limits.unacked_events and self.bytes + size <= limits.unacked_bytes
+    def took(self, watch: Watch, size: int) -> bool:
+        """Whether the watch's next event, of `size` bytes, may be written; then it counts as so."""
+        weight = self.bytes + size
+        if self.events >= self._events_max or weight > self._bytes_max:
+            return False
+        self.events += 1
+        self.bytes = weight
+        watch.sent += 1
+        watch.unacked.append(size)
+        return True
 
     @property
     def is_half_free(self) -> bool:
         """Worth a page: with less, most of it would be read for nothing. Any event then fits."""
-        limits = self._limits
-        bytes_max = min(limits.unacked_bytes // 2, limits.unacked_bytes - EVENT_ON_WIRE_BYTES_MAX)
-        return self.events * 2 <= limits.unacked_events and self.bytes <= bytes_max
-
-    def wrote(self, watch: Watch, size: int) -> None:
-        """The watch's next event went out."""
-        watch.sent += 1
-        watch.unacked.append(size)
-        self.events += 1
-        self.bytes += size
+        bytes_max = min(self._bytes_max // 2, self._bytes_max - EVENT_ON_WIRE_BYTES_MAX)
+        return self.events * 2 <= self._events_max and self.bytes <= bytes_max
 
     def acked(self, watch: Watch, position: int) -> None:
         """The client holds everything of this watch up to `position`, which is above `acked`."""
-        self._release(watch, position - watch.acked)
+        if position == watch.sent:  # nearly always
+            self.forget(watch)
+        else:
+            events = position - watch.acked
+            self.bytes -= sum([watch.unacked.popleft() for _ in range(events)])
+            self.events -= events
         watch.acked = position
 
     def forget(self, watch: Watch) -> None:
-        """The watch is over: nobody will acknowledge the rest."""
-        self._release(watch, len(watch.unacked))
-
-    def _release(self, watch: Watch, events: int) -> None:
-        for _ in range(events):
-            self.bytes -= watch.unacked.popleft()
-        self.events -= events
+        """Nothing of this watch is waited for any more: all is acknowledged, or it is over."""
+        self.events -= len(watch.unacked)
+        self.bytes -= sum(watch.unacked)
+        watch.unacked.clear()

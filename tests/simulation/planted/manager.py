@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from deskwire.realtime import asgi
 from deskwire.realtime.connection import PlainConnection
 from deskwire.realtime.gate import ConnectionId, Principal
-from deskwire.realtime.manager import AGENT, EMPLOYEE, ConnectionManager, Reach
+from deskwire.realtime.manager import AGENT, EMPLOYEE, ConnectionManager, Find
+from deskwire.realtime.payload import AnyConnection, Reach
 from tests.simulation.runs import Patches
 
 
@@ -73,7 +74,7 @@ def the_old_close_is_awaited_first(patches: Patches) -> None:
 
 def ids_differ_by_case_at_one_border(patches: Patches) -> None:
     async def to_employees(self: ConnectionManager, ids: Collection[str], data: Any) -> Reach:
-        return await self._send([Principal(EMPLOYEE, each) for each in ids], data)
+        return await self._send(self._of([Principal(EMPLOYEE, each) for each in ids]), data)
 
     patches.set(ConnectionManager, "broadcast_to_employees", to_employees)
 
@@ -89,44 +90,37 @@ def removed_but_never_closed(patches: Patches) -> None:
 
 
 def one_copy_for_both_realms(patches: Patches) -> None:
-    reach = ConnectionManager._reach
+    of = ConnectionManager._of
 
-    async def first_realm(
-        self: ConnectionManager, people: Sequence[Principal], data: Any, wait_s: float = 0
-    ) -> dict[Principal, int]:
+    def first_realm(self: ConnectionManager, people: Collection[Principal]) -> Find:
         agents = {who.person for who in people if who.realm == AGENT and self._hub.of(who)}
-        chosen = [who for who in people if who.realm == AGENT or who.person not in agents]
-        return await reach(self, chosen, data, wait_s)
+        return of(self, [who for who in people if who.realm == AGENT or who.person not in agents])
 
-    patches.set(ConnectionManager, "_reach", first_realm)
+    patches.set(ConnectionManager, "_of", first_realm)
 
 
 def a_repeated_recipient_gets_two(patches: Patches) -> None:
-    async def reach(
-        self: ConnectionManager, people: Sequence[Principal], data: Any, wait_s: float = 0
-    ) -> dict[Principal, int]:
-        del wait_s
-        frame = self._encode(data)
-        return {} if frame is None else self._hand_out(list(people), frame)[0]
+    def each_named(self: ConnectionManager, people: Collection[Principal]) -> Find:
+        return lambda: [c for who in people for c in self._hub.of(who)]
 
-    patches.set(ConnectionManager, "_reach", reach)
+    patches.set(ConnectionManager, "_of", each_named)
 
 
 def _reach_one_by_one(patches: Patches, *, waits: bool) -> None:
     async def reach(
-        self: ConnectionManager, people: Sequence[Principal], data: Any, wait_s: float = 0
-    ) -> dict[Principal, int]:
+        self: ConnectionManager, find: Find, data: Any, wait_s: float = 0
+    ) -> tuple[Collection[Principal], int]:
         del wait_s
         frame = self._encode(data)
-        reached: dict[Principal, int] = {}
-        for who in dict.fromkeys(people) if frame is not None else ():
+        taken: list[AnyConnection] = []
+        for connection in find() if frame is not None else ():
             assert frame is not None
-            reached |= self._hand_out([who], frame)[0]
+            taken += self._payload(frame).hand_to([connection])
             await asyncio.sleep(0)
-            for connection in _plain_of(self, who) if waits else ():
+            if waits and isinstance(connection, PlainConnection):
                 while connection.is_waiting and connection.ended is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-        return reached
+        return {c.who for c in taken}, len(taken)
 
     patches.set(ConnectionManager, "_reach", reach)
 
@@ -143,13 +137,13 @@ def an_unencodable_payload_unmaps(patches: Patches) -> None:
     reach = ConnectionManager._reach
 
     async def unmapping(
-        self: ConnectionManager, people: Sequence[Principal], data: Any, wait_s: float = 0
-    ) -> dict[Principal, int]:
+        self: ConnectionManager, find: Find, data: Any, wait_s: float = 0
+    ) -> tuple[Collection[Principal], int]:
         if self._encode(data) is None:
-            for who in people:
-                for connection in _plain_of(self, who):
+            for connection in find():
+                if isinstance(connection, PlainConnection):
                     self._hub.remove(connection.id)
-        return await reach(self, people, data, wait_s)
+        return await reach(self, find, data, wait_s)
 
     patches.set(ConnectionManager, "_reach", unmapping)
 

@@ -23,14 +23,22 @@ def a_durable_event_is_shed(patches: Patches) -> None:
             watch is not None
             and watch.standing is Standing.LIVE
             and (event.epoch, event.position) == (watch.epoch, watch.sent + 1)
-            and not self._takes(event.frame)
+            and not _takes(self, event)
         ):
             watch.head = max(watch.head, event.position)
-            self._window.wrote(watch, 0)
+            watch.sent += 1
+            watch.unacked.append(0)
+            self._window.events += 1
             return NOTHING
         return offer(self, event, now)
 
     patches.set(Delivery, "offer", shedding)
+
+
+def _takes(delivery: Delivery, event: FramedEvent) -> bool:
+    window, limits, size = delivery._window, delivery.limits, event.frame.size
+    has_room = delivery.backlog.takes(size) and window.events < limits.unacked_events
+    return has_room and window.bytes + size <= limits.unacked_bytes
 
 
 def a_position_above_head_is_believed(patches: Patches) -> None:
@@ -52,7 +60,7 @@ def live_overtakes_replay(patches: Patches) -> None:
             watch is not None
             and watch.standing is Standing.BEHIND
             and watch.epoch == event.epoch
-            and self._takes(event.frame)
+            and _takes(self, event)
         ):
             watch.head = max(watch.head, event.position)
             self.backlog.room -= event.frame.size
