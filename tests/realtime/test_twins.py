@@ -66,7 +66,7 @@ def hub_with(who: Principal, *ids: str) -> Hub[str, str]:
 
 def test_removing_one_touches_no_other() -> None:
     hub = hub_with(LI, "a", "b")
-    hub.add(ConnectionId("c"), WANG, "c")
+    hub.add(ConnectionId("c"), WANG, "c", realm="employee")
 
     assert hub.remove(ConnectionId("a"))
     assert not hub.remove(ConnectionId("a"))

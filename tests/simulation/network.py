@@ -105,6 +105,8 @@ class Wire:
         self.write((frame,))
         return BEHIND if self.user_bytes else CLEAR
 
+    def keep_step(self, step: object) -> None: ...
+
     def on_room(self, call: Callable[[], None]) -> None:
         self._call = call
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from deskwire.realtime.connection import PlainConnection
 from deskwire.realtime.gate import Principal
 from deskwire.realtime.manager import ConnectionManager
 from deskwire.realtime.payload import Reach
+from deskwire.realtime.plain import PlainConnection
 from tests.simulation.oracle import Oracle
 
 NAMES = ("ZhangSan", "lisi", "Wang.Wu")

@@ -42,6 +42,7 @@ from deskwire.realtime.transport import (
     NOT,
     Heard,
     Socket,
+    Step,
     Taken,
     Transport,
 )
@@ -175,6 +176,9 @@ class AsgiTransport:
         self._sending_bytes = frame.size
         self._writer = self._tasks.start(self._carry_on(rest, 1), "asgi transport")
         return BEHIND
+
+    def keep_step(self, step: Step | None) -> None:
+        del step  # each of its sends is a coroutine of its own
 
     def on_room(self, call: Callable[[], None]) -> None:
         self._call = call

@@ -1,15 +1,14 @@
-"""The asyncio shells around one connection: they carry out what was decided and never wait.
+"""The shell around one delivery: it carries out what was decided and never waits.
 
-A StreamConnection runs one delivery over one transport. A PlainConnection is a socket of an app
-that reads it itself. Neither knows the others; what concerns the node goes out through `Node`.
+A StreamConnection runs one delivery over one transport. It knows no other; what concerns the node
+goes out through `Node`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from deskwire import telemetry
 from deskwire.realtime import frames
@@ -29,7 +28,7 @@ from deskwire.realtime.gate import (
 )
 from deskwire.realtime.log import Head, Stream
 from deskwire.realtime.outputs import Abort, Ask, Close, Live, Output, Read, Tell, Write
-from deskwire.realtime.transport import BEHIND, CLEAR, CLOSED, NOT, Taken, Transport
+from deskwire.realtime.transport import CLEAR, CLOSED, NOT, Taken, Transport
 from deskwire.realtime.watch import Denied
 
 _log = telemetry.logger("realtime")
@@ -129,6 +128,8 @@ class StreamConnection:
 
     def heard(self, data: str | bytes | PeerFault) -> None:
         """A text frame of the peer, or why it is none. Never raises."""
+        if self.closed is None and type(data) is str and self._is_acked(data):
+            return
         try:
             frame = data if isinstance(data, PeerFault) else frames.decode(data)
         except PeerFault as fault:
@@ -137,6 +138,22 @@ class StreamConnection:
         self._step(lambda now: self.delivery.receive(frame, now))
         if was_new and self.delivery.phase is Phase.OPEN:
             self._node.identified(self)
+
+    def _is_acked(self, data: str) -> bool:
+        """The hot path of an ack, of which there is one for every few events."""
+        positions = frames.positions_acked(data)
+        delivery = self.delivery
+        if positions is None or not positions.keys() <= delivery.watches.keys():
+            return False
+        try:
+            risen = delivery.acknowledged(positions, self._node.now())
+        except Exception:  # noqa: BLE001  the root of this connection's work: it alone ends
+            self._in_doubt()
+            self._after()
+            return True
+        if risen:
+            self._node.report(Acked(self.who, self.login, self.id, risen))
+        return risen is not None
 
     def permitted(self, stream: Stream, answer: Permit | Denied, head: Head) -> None:
         def take(now: int) -> Sequence[Output]:
@@ -300,7 +317,7 @@ class StreamConnection:
         who, login, connection = self.who, self.login, self.id
         match told:
             case frames.Ack():
-                return Acked(who=who, login=login, connection=connection, positions=told.positions)
+                return Acked(who, login, connection, told.positions)
             case frames.Mark():
                 return MarkedRead(
                     who=who,
@@ -317,162 +334,3 @@ class StreamConnection:
                 return ViewingSign(
                     who=who, login=login, connection=connection, stream=told.stream, on=told.on
                 )
-
-
-# A plain connection that takes nothing for this long, with something waiting, is dead.
-PLAIN_WRITE_DEADLINE_S: Final = 10.0
-
-
-class PlainConnection:
-    """A socket whose app reads it. It gets the caller's JSON, no envelope, and is closed when full.
-
-    There is no log to catch it up from, and a silent drop would be worse than 4002.
-    """
-
-    __slots__ = (
-        "_capacity", "_close_s", "_deadline", "_gone", "_waiters", "device", "ended", "id",
-        "said_id", "tab", "take", "transport", "websocket", "who",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        connection_id: ConnectionId,
-        who: Principal,
-        said_id: str,
-        websocket: Any,
-        transport: Transport,
-        gone: Callable[[PlainConnection], None],
-        *,
-        close_s: float,
-    ) -> None:
-        self.id = connection_id
-        self.who = who
-        self.said_id = said_id  # the spelling its app used
-        self.websocket = websocket
-        self.transport = transport
-        self.device = self.tab = ""
-        # The hot path. Asked only while this connection is registered, hence has not ended; what
-        # it says is owed to `taken`.
-        self.take: Callable[[Framed], Taken] = transport.write_one
-        self.ended: tuple[int, str] | None = None
-        self._capacity = transport.room()
-        self._gone = gone
-        self._close_s = close_s
-        self._deadline: asyncio.TimerHandle | None = None
-        self._waiters: list[asyncio.Future[None]] = []
-        transport.on_room(self._on_room)
-
-    def __repr__(self) -> str:
-        return f"<PlainConnection {self.id} {self.who.realm}:{self.who.person}>"
-
-    def send(self, frame: Framed) -> bool:
-        """Hands the frame on, without waiting; whether it was taken. Never raises."""
-        return self.taken(self.take(frame) if self.ended is None else NOT, frame)
-
-    def taken(self, taken: Taken, frame: Framed) -> bool:
-        """What follows from what `take` said of this frame; whether it was taken."""
-        if taken is NOT:
-            return self.ended is None and self._queue(frame)
-        if taken is BEHIND:
-            self._watch_the_clock()
-        return True
-
-    def _queue(self, frame: Framed) -> bool:
-        """The peer is behind, or gone: its frame waits, or it is closed."""
-        room = self.transport.room()
-        if room == CLOSED:
-            self._lost()
-            return False
-        if len(frame.json) > room:
-            _log.warning("plain_connection_slow", connection=self.id, who=self.who)
-            self.close(Code.SLOW, TABLE[Code.SLOW].name)
-            self._gone(self)
-            return False
-        self.transport.write((frame,))
-        room = self.transport.room()
-        if room == CLOSED:
-            self._lost()
-            return False
-        if room < self._capacity:
-            self._watch_the_clock()
-        return True
-
-    def close(self, code: int, reason: str) -> None:
-        """Begins a close; what has not left after a second is aborted."""
-        if self.ended is not None:
-            return
-        self.ended = (int(code), reason)
-        self._stop_the_clock()
-        self._wake()
-        self.transport.close(int(code), reason)
-        if self.transport.room() != CLOSED:
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(self._close_s, self.transport.abort)
-
-    def forget(self) -> None:
-        """Its app took it back: nothing is closed."""
-        if self.ended is None:
-            self.ended = (1000, "disconnected")
-            self._stop_the_clock()
-            self._wake()
-
-    @property
-    def is_waiting(self) -> bool:
-        """Something has not left yet."""
-        return self.transport.room() < self._capacity
-
-    @property
-    def is_over_half(self) -> bool:
-        return self.transport.room() < self._capacity // 2
-
-    async def wait_for_room(self, size: int, wait_s: float) -> None:
-        """Returns once `size` bytes have room, the connection ended, or `wait_s` is over."""
-        try:
-            async with asyncio.timeout(wait_s):
-                while self.ended is None and 0 <= self.transport.room() < size:
-                    waiter = asyncio.get_running_loop().create_future()
-                    self._waiters.append(waiter)
-                    await waiter
-        except TimeoutError:
-            pass
-
-    def _on_room(self) -> None:
-        self._stop_the_clock()
-        self._wake()
-        if self.ended is not None:
-            return
-        if self.transport.room() == CLOSED:
-            self._lost()
-        elif self.is_waiting:
-            self._watch_the_clock()
-
-    def _lost(self) -> None:
-        if self.ended is None:
-            self.ended = (1006, "lost")
-            self._stop_the_clock()
-            self._wake()
-            self._gone(self)
-            self.transport.close(1011, "lost")  # unmapped and left open would be a zombie
-
-    def _watch_the_clock(self) -> None:
-        if self._deadline is None:
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(PLAIN_WRITE_DEADLINE_S, self._stuck)
-
-    def _stop_the_clock(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _stuck(self) -> None:
-        self._deadline = None
-        if self.ended is None and self.is_waiting:
-            _log.warning("plain_connection_stuck", connection=self.id, who=self.who)
-            self.close(Code.SLOW, TABLE[Code.SLOW].name)
-            self._gone(self)
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)

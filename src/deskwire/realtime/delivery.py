@@ -31,7 +31,7 @@ from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import Head, Stream
 from deskwire.realtime.outputs import NOTHING, Abort, Ask, Close, Live, Output, Read, Tell, Write
 from deskwire.realtime.pulse import Greeting, Pulse
-from deskwire.realtime.watch import Denied, Standing, Watch
+from deskwire.realtime.watch import Denied, Standing, Watch, heads_unacked
 from deskwire.realtime.window import Window
 
 # Past any due time; comparable, so nobody has to ask for None.
@@ -116,6 +116,18 @@ class Delivery:
             case _:
                 assert_never(self.phase)
         return self._done()
+
+    def acknowledged(
+        self, positions: Mapping[Stream, int], now: int
+    ) -> Mapping[Stream, int] | None:
+        """The hot path of an `ack` frame: what rose. None: it is to be received like any other."""
+        if self.phase is not _OPEN or self._turn or self.pulse.pay_for_a_frame(now):
+            return None
+        risen = self._window.acknowledge(self.watches, positions)
+        if risen is not None:
+            self.pulse.heard(now)
+            self._progress_at = now if risen else self._progress_at
+        return risen
 
     def permitted(
         self, stream: Stream, answer: Permit | Denied, head: Head, now: int
@@ -293,7 +305,7 @@ class Delivery:
                 self._ack(frame.positions, now)
             case frames.Probe():
                 self._ack(frame.positions, now)
-                self._say(frames.alive(frame.n, self._heads_unacked({})), now)
+                self._say(frames.alive(frame.n, heads_unacked(self.watches, {})), now)
             case frames.Mark():
                 self._mark(frame, now)
             case frames.Typing() | frames.Viewing():
@@ -503,19 +515,10 @@ class Delivery:
     # --- acks and signs of life -----------------------------------------------------------------
 
     def _ack(self, positions: Mapping[Stream, int], now: int) -> None:
-        risen: dict[Stream, int] = {}
-        for stream, position in positions.items():
-            watch = self.watches.get(stream)
-            if watch is None or watch.standing is Standing.ASKED:
-                continue
-            if position > watch.written[1]:
-                self._leave(Code.PROTOCOL, None, now)
-                return
-            if min(position, watch.sent) > watch.acked:
-                risen[stream] = min(position, watch.sent)
-        for stream, position in risen.items():
-            self._window.acked(self.watches[stream], position)
-        if risen:
+        risen = self._window.acknowledge(self.watches, positions)
+        if risen is None:
+            self._leave(Code.PROTOCOL, None, now)
+        elif risen:
             self._progress_at = now
             self._put(Tell(frames.Ack(positions=risen)))
 
@@ -624,24 +627,12 @@ class Delivery:
             if pulse.warns_of_login_end(now):
                 self._say(frames.Login(until=self.pulse.login_until, renew=True), now)
             if pulse.pings(now):
-                self._say(frames.ping(pulse.unix(now), self._heads_unacked(heads)), now)
+                self._say(frames.ping(pulse.unix(now), heads_unacked(self.watches, heads)), now)
 
     @property
     def _is_blocked(self) -> bool:
         """A watch waits for its turn and the peer, by room or acks, is why."""
         return bool(self._turn) and not self._reads
-
-    def _heads_unacked(self, heads: Mapping[Stream, int]) -> dict[Stream, int]:
-        """Heads of the streams not acknowledged up to, as this watcher may know them."""
-        unacked: dict[Stream, int] = {}
-        for stream, watch in self.watches.items():
-            if watch.standing is not Standing.ASKED:
-                head = max(watch.head, heads.get(stream, 0))
-                until = watch.permit.until
-                end = head if until is None else min(head, until)
-                if end > watch.acked:
-                    unacked[stream] = end
-        return unacked
 
     def _next_due(self) -> int:
         limits = self.limits

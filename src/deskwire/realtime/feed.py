@@ -15,12 +15,13 @@ from typing import Final
 
 from deskwire import telemetry
 from deskwire.realtime.codes import Code
-from deskwire.realtime.connection import PlainConnection, StreamConnection
+from deskwire.realtime.connection import StreamConnection
 from deskwire.realtime.frames import FramedPage, UnwatchedWhy, frame_event
 from deskwire.realtime.gate import ConnectionId, Gate, Loss, Narrowed, Permits, Principal
 from deskwire.realtime.hub import Channel, Hub
 from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import Head, Log, Page, Stream
+from deskwire.realtime.plain import PlainConnection
 from deskwire.realtime.tasks import Tasks
 from deskwire.realtime.watch import Denied, Standing, Watch
 

@@ -273,7 +273,14 @@ class _Op(Struct):
     protocol: Any = None
 
 
+class _LoneAck(_Frame, frozen=True, kw_only=True, tag="ack"):
+    positions: dict[str, Position]
+
+
 _UP: Final = msgspec.json.Decoder(Up)
+_ACK: Final = msgspec.json.Decoder(_LoneAck)
+_ACK_BEGINS: Final = '{"op":"ack",'  # as every client of ours writes it
+_ACK_CHARACTERS_MAX: Final = UP_BYTES_MAX // 4  # within the bound, whatever the characters are
 _DOWN: Final = msgspec.json.Decoder(Down)
 _OP: Final = msgspec.json.Decoder(_Op)
 _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
@@ -295,6 +302,16 @@ def decode(data: str | bytes) -> Up:
     except _UNREADABLE:
         raise _fault_of(raw) from None
     return frame
+
+
+def positions_acked(data: str) -> dict[str, int] | None:
+    """The positions of a lone `ack`, its stream names unchecked; None: let `decode` look at it."""
+    if not data.startswith(_ACK_BEGINS) or len(data) > _ACK_CHARACTERS_MAX:
+        return None
+    try:
+        return _ACK.decode(data).positions
+    except _UNREADABLE:
+        return None
 
 
 def _fault_of(raw: bytes) -> PeerFault:

@@ -75,12 +75,16 @@ class Hub(Generic[C, W]):
 
     # --- who is here ----------------------------------------------------------------------------
 
-    def add(self, connection_id: ConnectionId, who: Principal, connection: C) -> None:
+    def add(
+        self, connection_id: ConnectionId, who: Principal, connection: C, realm: str | None = None
+    ) -> None:
+        """With `realm` it is found by `realm()` too."""
         assert connection_id not in self.connections, "connection ids are unique"
         self.connections[connection_id] = connection
         self._who[connection_id] = who
         self._by_person.setdefault(who, {})[connection_id] = connection
-        self._by_realm.setdefault(who.realm, {})[connection_id] = connection
+        if realm is not None:
+            self._by_realm.setdefault(realm, {})[connection_id] = connection
 
     def remove(self, connection_id: ConnectionId) -> bool:
         """Whether it was here. Its watches are ended with `unwatch` beforehand."""
@@ -88,7 +92,8 @@ class Hub(Generic[C, W]):
             return False
         who = self._who.pop(connection_id)
         _drop(self._by_person, who, connection_id)
-        _drop(self._by_realm, who.realm, connection_id)
+        if connection_id in self._by_realm.get(who.realm, ()):
+            _drop(self._by_realm, who.realm, connection_id)
         return True
 
     def of(self, who: Principal) -> Sequence[C]:
@@ -96,7 +101,7 @@ class Hub(Generic[C, W]):
         return tuple(self._by_person.get(who, {}).values())
 
     def realm(self, realm: str) -> Sequence[C]:
-        """All connections of a realm, oldest first; a copy."""
+        """The connections that were added under this realm, oldest first; a copy."""
         return tuple(self._by_realm.get(realm, {}).values())
 
     def people(self, realm: str | None = None) -> list[Principal]:

@@ -20,7 +20,8 @@ from deskwire import telemetry
 from deskwire.realtime import asgi
 from deskwire.realtime.bus import Bus, BusState, Notice
 from deskwire.realtime.codes import TABLE, Code
-from deskwire.realtime.connection import Closed, Hook, PlainConnection, StreamConnection
+from deskwire.realtime.connection import Closed, Hook, StreamConnection
+from deskwire.realtime.crowd import Crowd
 from deskwire.realtime.frames import Ephemeral, Framed, PayloadError, frame_payload
 from deskwire.realtime.gate import ConnectionId, Gate, LoginId, Principal
 from deskwire.realtime.hub import Hub
@@ -28,6 +29,7 @@ from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import Log, Page, Stream
 from deskwire.realtime.node import AnyConnection, Node, ports_or_twins
 from deskwire.realtime.payload import Payload, Reach
+from deskwire.realtime.plain import PlainConnection
 from deskwire.realtime.presence import Presence
 from deskwire.realtime.tasks import Tasks
 from deskwire.realtime.transport import Socket, Transport
@@ -119,6 +121,7 @@ class ConnectionManager:
         )
         self._ports = ports_or_twins(log, gate, bus, presence)
         self._node = Node(self._hub, self.tasks, limits, connections_per_person_max, self._ports)
+        self._crowds: dict[str, Crowd[PlainConnection]] = {AGENT: Crowd(), EMPLOYEE: Crowd()}
         self._spelling_warned = False
         self._payload_numbers = itertools.count(1)
         self._payloads_refused = 0
@@ -171,7 +174,19 @@ class ConnectionManager:
 
     async def broadcast(self, data: Any) -> Reach:
         """To all agents: encoded once, handed out without a suspension point in between."""
-        return await self._send(lambda: self._hub.realm(AGENT), data)
+        frame = self._encode(data)
+        if frame is None:
+            return Reach(people=0, connections=0)
+        crowd, payload = self._crowds[AGENT], self._payload(frame)
+        # Before it is sent: who falls behind by it is apart afterwards.
+        others = [*crowd.apart, *self._hub.realm(AGENT)]
+        people = len(crowd.people_in_step)
+        further = {c.who for c in others} - crowd.people_in_step
+        connections = crowd.send(frame)
+        taken = payload.hand_to(others)
+        people += len({c.who for c in taken} & further)
+        await self._let_peers_in(payload)
+        return Reach(people=people, connections=connections + len(taken))
 
     async def broadcast_to_employees(self, employee_ids: Collection[str], data: Any) -> Reach:
         """To these employees, each once; an empty list is nobody."""
@@ -332,6 +347,7 @@ class ConnectionManager:
                 loser.forget()
             else:
                 loser.close(code, TABLE[code].name if code in TABLE else "")
+        connection.join(self._crowds[realm])
         return connection_id
 
     def _losers(
@@ -421,11 +437,13 @@ class ConnectionManager:
             await self._wait_for_room(find(), len(frame.json), wait_s)
         payload = self._payload(frame)
         taken = payload.hand_to(find())
-        if (
-            payload.crowded
-        ):  # a sender that never lets go would keep the peers from being written to
-            await asyncio.sleep(0)
+        await self._let_peers_in(payload)
         return {c.who for c in taken}, len(taken)
+
+    async def _let_peers_in(self, payload: Payload) -> None:
+        """A sender that never lets go would keep the peers from being written to."""
+        if payload.crowded:
+            await asyncio.sleep(0)
 
     def _payload(self, frame: Framed) -> Payload:
         return Payload(frame, f"plain:{self._node.id}:{next(self._payload_numbers)}")

@@ -24,7 +24,6 @@ from deskwire.realtime.connection import (
     Hook,
     Lagging,
     Opened,
-    PlainConnection,
     Resumed,
     StreamConnection,
 )
@@ -35,6 +34,7 @@ from deskwire.realtime.gate import ConnectionId, Gate, LoginId, MemoryGate, Prin
 from deskwire.realtime.hub import Hub
 from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import Log, MemoryLog, Page, Stream
+from deskwire.realtime.plain import PlainConnection
 from deskwire.realtime.presence import LEASE_RENEW_S, Lease, MemoryPresence, Presence
 from deskwire.realtime.pulse import Greeting
 from deskwire.realtime.tasks import Tasks
@@ -159,7 +159,7 @@ class Node:
         )
         delivery = Delivery(greeting, self._limits, now)
         connection = StreamConnection(connection_id, who, login, socket, delivery, self)
-        self._hub.add(connection_id, who, connection)
+        self._hub.add(connection_id, who, connection, realm=who.realm)
         self.counts.opened += 1
         if self.draining:
             connection.leave(Code.DRAIN, self.drain_retry_ms)

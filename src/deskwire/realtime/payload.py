@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deskwire.realtime.connection import PlainConnection, StreamConnection
+from deskwire.realtime.connection import StreamConnection
 from deskwire.realtime.frames import Framed, FramedSign, frame_plain
 from deskwire.realtime.gate import Principal, personal_stream
+from deskwire.realtime.plain import PlainConnection
 from deskwire.realtime.transport import CLEAR, Taken
 
 AnyConnection = PlainConnection | StreamConnection

@@ -34,6 +34,7 @@ _CONTINUATION, _TEXT, _BINARY = (
     int(op) for op in (Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY)
 )
 _CLOSE, _PING, _PONG = int(Opcode.CLOSE), int(Opcode.PING), int(Opcode.PONG)
+_FINAL_TEXT: Final = 0x80 | _TEXT
 _KNOWN: Final = frozenset(int(op) for op in Opcode)
 
 
@@ -193,6 +194,22 @@ class Reader:
             self._at = 0
         self._data += data
 
+    def lone_text(self, data: bytes) -> str | None:
+        """The text, if `data` is all there is and one whole short text frame. Else put it in.
+
+        Raises WireFault.
+        """
+        length = len(data) - 6
+        if (
+            not 0 < length < 126
+            or data[0] != _FINAL_TEXT
+            or data[1] != 0x80 | length
+            or self._message is not None
+            or self._at != len(self._data)
+        ):
+            return None
+        return _decoded(_unmasked(data[2:6], data[6:]))
+
     @property
     def waiting(self) -> int:
         """Bytes put in and not read yet."""
@@ -311,5 +328,5 @@ def _decoded(payload: bytes | bytearray) -> str:
 def _unmasked(mask: bytes | bytearray, payload: bytes | bytearray) -> bytes:
     """One XOR of two big integers: linear, and no loop of ours."""
     length = len(payload)
-    key = int.from_bytes((bytes(mask) * (length // 4 + 1))[:length], "big")
+    key = int.from_bytes((mask * (length // 4 + 1))[:length], "big")
     return (int.from_bytes(payload, "big") ^ key).to_bytes(length, "big")

@@ -32,6 +32,26 @@ class Taken(Enum):
 CLEAR, BEHIND, NOT = Taken  # a global is found faster than an enum's member
 
 
+BareWrite: TypeAlias = Callable[[bytes], None]  # of finished frames
+
+
+class Step(Protocol):
+    """Whoever writes the same to many sockets: told which of them need no more than a write."""
+
+    def enter(self, write: BareWrite) -> None:
+        """The socket is open, keeps up, and nothing of its own waits."""
+        ...
+
+    @property
+    def is_owed(self) -> bool:
+        """Frames for it wait outside: before it takes another it has to `leave`."""
+        ...
+
+    def leave(self) -> Sequence[bytes]:
+        """It is no longer so. Takes over the frames that wait outside, in order."""
+        ...
+
+
 class Transport(Protocol):
     """One socket as it is written to. No method waits, none raises for a peer's fault."""
 
@@ -45,6 +65,10 @@ class Transport(Protocol):
 
     def write_one(self, frame: Framed) -> Taken:
         """The hot path of a fan-out: one frame to a socket that keeps up, whatever its room."""
+        ...
+
+    def keep_step(self, step: Step | None) -> None:
+        """Tells `step` from now on; None ends that. A transport may never be in step."""
         ...
 
     def on_room(self, call: Callable[[], None]) -> None:
@@ -110,6 +134,9 @@ class MemoryTransport:
             return NOT
         self.received.append(frame)
         return CLEAR
+
+    def keep_step(self, step: Step | None) -> None:
+        del step  # its peer reads only when told to: never in step
 
     def on_room(self, call: Callable[[], None]) -> None:
         self._call = call

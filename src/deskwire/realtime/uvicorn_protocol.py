@@ -34,7 +34,8 @@ from deskwire.realtime.rfc6455 import (
     read_close,
     read_upgrade,
 )
-from deskwire.realtime.transport import BEHIND, CLEAR, CLOSED, EXTENSION, NOT, Heard, Taken
+from deskwire.realtime.transport import BEHIND, CLEAR, CLOSED, EXTENSION, NOT, Heard, Step, Taken
+from deskwire.realtime.turn import Turn
 
 CAPACITY_BYTES: Final = 256 * 1024
 CAPACITY_FRAMES: Final = 256
@@ -42,7 +43,6 @@ DRAIN_BYTES: Final = 16 * 1024  # at a time to a peer that is behind: each is pr
 UP_BYTES_MAX: Final = 64 * 1024  # of a message to a manager that listens; an app's is uvicorn's
 CLOSE_S: Final = 10.0  # from our close frame to the peer's
 FAULT_S: Final = 2.0  # from the close of a peer that broke the protocol to the end
-PRESSURE_S: Final = 0.01  # after a turn that joined frames the next one does not let the first go
 SHUTDOWN_S: Final = 0.05  # uvicorn waits 0.1 s after it has told every connection
 REFUSALS: Final = {
     status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
@@ -65,8 +65,8 @@ class UvicornProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_app", "_at_room", "_done", "_heard", "_is_heard", "_lost", "_paused", "_phase", "_pong",
-        "_reader", "_reading_paused", "_server", "_state", "_timer", "_transport", "_waiting",
-        "_waiting_bytes", "_write", "_wrote_in",
+        "_reader", "_reading_paused", "_server", "_state", "_step", "_timer", "_transport",
+        "_waiting", "_waiting_bytes", "_write", "_wrote_in",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +91,7 @@ class UvicornProtocol(asyncio.Protocol):
         self._waiting_bytes = 0
         self._wrote_in = 0  # the turn
         self._paused = False  # the peer is behind
+        self._step: Step | None = None  # in it while open, not paused, with nothing waiting
         self._pong: bytes | None = None  # the last one owed to a peer that is behind
         self._done: Callable[[], None] | None = None  # once nothing waits
         self._timer: asyncio.TimerHandle | None = None
@@ -119,20 +120,19 @@ class UvicornProtocol(asyncio.Protocol):
             for each in frames:
                 self.put(each.wire)
             return
-        waiting = self._waiting
-        if not waiting and not self._paused:
-            self._server.at_turns_end(self)
         for each in frames:
-            waiting.append(each.wire)
-            self._waiting_bytes += each.size
-        if self._waiting_bytes > JOINED_BYTES_MAX or len(waiting) >= CAPACITY_FRAMES:
-            self.flush()
+            self._queue(each.wire)
 
     def write_one(self, frame: Framed) -> Taken:
         if self._phase is not _OPEN or self._paused:
             return NOT
         self.put(frame.wire)
         return BEHIND if self._paused else CLEAR
+
+    def keep_step(self, step: Step | None) -> None:
+        self._fall_out()
+        self._step = step
+        self._fall_in()
 
     def on_room(self, call: Callable[[], None]) -> None:
         self._at_room += (call,)
@@ -149,6 +149,7 @@ class UvicornProtocol(asyncio.Protocol):
     def abort(self) -> None:
         if self._phase is _GONE:
             return
+        self._leave_step()
         self._phase = _GONE
         self._drop_waiting()
         self._transport.abort()
@@ -177,6 +178,8 @@ class UvicornProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._is_heard = True
         phase = self._phase
+        if phase is _OPEN and self._heard is not None and self._is_lone_text(data):
+            return
         if phase is _ENDING or phase is _GONE:
             return
         self._reader.put(data)
@@ -187,6 +190,18 @@ class UvicornProtocol(asyncio.Protocol):
         else:
             self._read()
 
+    def _is_lone_text(self, data: bytes) -> bool:
+        """The hot path to a manager that listens: one short frame, read at once."""
+        try:
+            text = self._reader.lone_text(data)
+        except WireFault as fault:
+            self._fail(fault.code, fault.reason)
+            return True
+        if text is None or self._heard is None or self._reading_paused:
+            return False
+        self._heard(text)
+        return True
+
     def eof_received(self) -> None:
         """The transport closes itself, once its buffer is empty: that must not take for ever."""
         if self._paused:
@@ -194,6 +209,7 @@ class UvicornProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
+        self._fall_out()
 
     def resume_writing(self) -> None:
         self._paused = False
@@ -209,6 +225,7 @@ class UvicornProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc  # however it went
+        self._leave_step()
         self._phase = _GONE
         self._state.connections.discard(self)
         self._stop_timer()
@@ -247,19 +264,17 @@ class UvicornProtocol(asyncio.Protocol):
 
     def put(self, wire: bytes) -> None:
         """The first of a turn leaves at once, the rest with its end."""
-        server, waiting = self._server, self._waiting
-        if not server.in_turn:
-            server.begin_turn()
-        if waiting or self._paused:
-            self._queue(wire)
-            if self._waiting_bytes > JOINED_BYTES_MAX or len(waiting) >= CAPACITY_FRAMES:
-                self.flush()
-        elif server.is_pressed or self._wrote_in == server.turn:
-            server.at_turns_end(self)
-            self._queue(wire)
-        else:
-            self._wrote_in = server.turn
+        turn = self._server.turn
+        if not turn.is_open:
+            turn.begin()
+        if self._step is not None and self._step.is_owed:
+            self._fall_out()
+        is_first = not turn.is_pressed and self._wrote_in != turn.number
+        if is_first and not self._waiting and not self._paused:
+            self._wrote_in = turn.number
             self._write(wire)
+        else:
+            self._queue(wire)
 
     def flush(self, bytes_max: int = JOINED_BYTES_MAX) -> int:
         """Hands on what waits, joined, as far as the peer takes it. How many frames waited?"""
@@ -276,6 +291,7 @@ class UvicornProtocol(asyncio.Protocol):
         if self._done is not None and not waiting and not self._paused:
             done, self._done = self._done, None
             done()
+        self._fall_in()
         return frames
 
     def accept(self, upgrade: Upgrade, headers: Headers) -> None:
@@ -432,8 +448,33 @@ class UvicornProtocol(asyncio.Protocol):
     # --- writing --------------------------------------------------------------------------------
 
     def _queue(self, wire: bytes) -> None:
-        self._waiting.append(wire)
+        """Behind what waits, for the end of the turn or for the peer."""
+        waiting = self._waiting
+        if not waiting:
+            self._fall_out()
+            if not self._paused:
+                self._server.turn.at_end(self)
+        waiting.append(wire)
         self._waiting_bytes += len(wire)
+        if self._waiting_bytes > JOINED_BYTES_MAX or len(waiting) >= CAPACITY_FRAMES:
+            self.flush()
+
+    def _fall_out(self) -> None:
+        """What was owed goes before anything that follows."""
+        if self._step is not None and (owed := self._step.leave()):
+            self._waiting += owed
+            self._waiting_bytes += sum(map(len, owed))
+            if not self._paused:
+                self._server.turn.at_end(self)
+
+    def _leave_step(self) -> None:
+        self._fall_out()
+        self._step = None
+
+    def _fall_in(self) -> None:
+        is_clear = self._phase is _OPEN and not self._paused and not self._waiting
+        if self._step is not None and is_clear:
+            self._step.enter(self._write)
 
     def _first(self, bytes_max: int) -> bytes:
         """The first waiting frames, as many as fit, at least one."""
@@ -457,8 +498,9 @@ class UvicornProtocol(asyncio.Protocol):
 
     def _say_close(self, wire: bytes) -> None:
         """The close frame, behind what waits."""
-        self._queue(wire)
+        self._leave_step()
         self._phase = _CLOSING
+        self._queue(wire)
         self.flush()
         if self._reading_paused:
             self._reading_paused = False
@@ -466,6 +508,7 @@ class UvicornProtocol(asyncio.Protocol):
 
     def _leave(self) -> None:
         """Nothing more is read, nothing more is taken."""
+        self._leave_step()
         self._phase = _ENDING
         self._server.loop.call_soon(self._tell_gone)
 
@@ -528,12 +571,8 @@ class Server:
         self.config = config
         self.app = config.loaded_app
         self.loop = loop
-        self.turn = 1
-        self.in_turn = False
-        self.is_pressed = False  # bursts follow each other: everything of a turn is joined
-        self._joined_at = -PRESSURE_S
+        self.turn = Turn(loop)
         self._tasks = state.tasks
-        self._waiting: list[UvicornProtocol] = []
         self._ping_s = config.ws_ping_interval or 0.0
         self._pong_s = config.ws_ping_timeout
         self._pings: deque[tuple[float, UvicornProtocol]] = deque()  # by time, as all wait equally
@@ -551,28 +590,6 @@ class Server:
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    # --- the turn -------------------------------------------------------------------------------
-
-    def at_turns_end(self, connection: UvicornProtocol) -> None:
-        self._waiting.append(connection)
-        if not self.in_turn:
-            self.begin_turn()
-
-    def begin_turn(self) -> None:
-        self.in_turn = True
-        self.is_pressed = self.loop.time() < self._joined_at + PRESSURE_S
-        self.loop.call_soon(self._end_turn)
-
-    def _end_turn(self) -> None:
-        self.in_turn = False
-        self.turn += 1
-        waiting, self._waiting = self._waiting, []
-        frames = 0
-        for connection in waiting:
-            frames += connection.flush()
-        if waiting and (frames > len(waiting) or not self.is_pressed):
-            self._joined_at = self.loop.time()
 
     # --- pings: one timer for all ---------------------------------------------------------------
 

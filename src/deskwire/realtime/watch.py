@@ -6,12 +6,13 @@ It never knows whose it is. The rules of resume are `start` and `broken_by`, now
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from deskwire.realtime.frames import FramedEvent, Place, ResetWhy, UnwatchedWhy
 from deskwire.realtime.gate import Permit
-from deskwire.realtime.log import Head
+from deskwire.realtime.log import Head, Stream
 
 
 class Standing(Enum):
@@ -132,3 +133,18 @@ class Watch:
             return False
         self.typing_at = now if on else None
         return on or last is not None
+
+
+def heads_unacked(
+    watches: Mapping[Stream, Watch], heads: Mapping[Stream, int]
+) -> dict[Stream, int]:
+    """Heads of the streams not acknowledged up to, as these watchers may know them."""
+    unacked: dict[Stream, int] = {}
+    for stream, watch in watches.items():
+        if watch.standing is Standing.ASKED:
+            continue
+        head, until = max(watch.head, heads.get(stream, 0)), watch.permit.until
+        end = head if until is None else min(head, until)
+        if end > watch.acked:
+            unacked[stream] = end
+    return unacked

@@ -6,9 +6,15 @@ among them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from deskwire.realtime.backlog import EVENT_ON_WIRE_BYTES_MAX
 from deskwire.realtime.limits import Limits
-from deskwire.realtime.watch import Watch
+from deskwire.realtime.log import Stream
+from deskwire.realtime.watch import Standing, Watch
+
+_ASKED: Final = Standing.ASKED
 
 
 class Window:
@@ -35,7 +41,26 @@ class Window:
         bytes_max = min(self._bytes_max // 2, self._bytes_max - EVENT_ON_WIRE_BYTES_MAX)
         return self.events * 2 <= self._events_max and self.bytes <= bytes_max
 
-    def acked(self, watch: Watch, position: int) -> None:
+    def acknowledge(
+        self, watches: Mapping[Stream, Watch], positions: Mapping[Stream, int]
+    ) -> dict[Stream, int] | None:
+        """Takes the peer's positions over; what rose. None: one lies above what was written."""
+        risen: dict[Stream, int] = {}
+        for stream, position in positions.items():
+            watch = watches.get(stream)
+            if watch is None or watch.standing is _ASKED:
+                continue
+            if position > watch.sent:
+                if position > watch.written[1]:
+                    return None
+                position = watch.sent
+            if position > watch.acked:
+                risen[stream] = position
+        for stream, position in risen.items():
+            self._acked(watches[stream], position)
+        return risen
+
+    def _acked(self, watch: Watch, position: int) -> None:
         """The client holds everything of this watch up to `position`, which is above `acked`."""
         if position == watch.sent:  # nearly always
             self.forget(watch)

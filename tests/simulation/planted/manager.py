@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from deskwire.realtime import asgi
-from deskwire.realtime.connection import PlainConnection
 from deskwire.realtime.gate import ConnectionId, Principal
 from deskwire.realtime.manager import AGENT, EMPLOYEE, ConnectionManager, Find
 from deskwire.realtime.payload import AnyConnection, Reach
+from deskwire.realtime.plain import PlainConnection
 from tests.simulation.runs import Patches
 
 
@@ -122,7 +122,17 @@ def _reach_one_by_one(patches: Patches, *, waits: bool) -> None:
                     await asyncio.sleep(0.01)
         return {c.who for c in taken}, len(taken)
 
+    _broadcast_by_reach(patches)
     patches.set(ConnectionManager, "_reach", reach)
+
+
+def _broadcast_by_reach(patches: Patches) -> None:
+    """As the baseline: a broadcast is a send to each of a realm."""
+
+    async def broadcast(self: ConnectionManager, data: Any) -> Reach:
+        return await self._send(self._of(self._hub.people(AGENT)), data)
+
+    patches.set(ConnectionManager, "broadcast", broadcast)
 
 
 def sends_are_awaited_one_by_one(patches: Patches) -> None:
@@ -145,6 +155,7 @@ def an_unencodable_payload_unmaps(patches: Patches) -> None:
                     self._hub.remove(connection.id)
         return await reach(self, find, data, wait_s)
 
+    _broadcast_by_reach(patches)
     patches.set(ConnectionManager, "_reach", unmapping)
 
 
