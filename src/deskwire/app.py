@@ -27,6 +27,7 @@ from deskwire.flows.watch import DeskGate
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import ConnectionId, LoginId
 from deskwire.realtime.manager import ConnectionManager, Policy
+from deskwire.realtime.milestones import Milestones
 from deskwire.storage.engine import DatabaseUrl, Store, StoreUnavailable
 from deskwire.storage.log import SqlLog
 from deskwire.storage.views import Views
@@ -114,6 +115,7 @@ class Desk:
             store, signs=self._marks.signs, reported=(self._marks.reported, signs.reported)
         )
         self.manager = ConnectionManager(policy=Policy.MANY, log=SqlLog(store), gate=gate)
+        self.manager.on(Milestones().heard)
         self.execute = Execute(store, ring=self.manager.ring, now=self.now, new_id=new_id)
         wecom, configuration = self.configuration.wecom, self.configuration
         self.logins = Logins(

@@ -196,3 +196,19 @@ async def test_a_return_within_grace_is_no_absence() -> None:
     await presence.hold([lease("b")])
 
     assert (await presence.of([LI]))[LI] == "connected"
+
+
+async def test_a_renewed_lease_ends_at_its_new_time_and_once() -> None:
+    clock = [0.0]
+    presence = MemoryPresence(grace_s=lambda _: 0.0, clock=lambda: clock[0])
+    lease = Lease(connection=ConnectionId("a"), principal=LI, node="n1", node_start=1)
+    await presence.hold((lease,), ttl_s=10)
+    clock[0] = 5.0
+    await presence.hold((lease,), ttl_s=10)
+
+    clock[0] = 14.0
+    assert (await presence.of((LI,)))[LI] == "connected"
+    clock[0] = 15.0
+    assert (await presence.of((LI,)))[LI] != "connected"
+    clock[0] = 16.0
+    assert (await presence.of((LI,)))[LI] == "lost"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from deskwire.desk.people import PersonId, Principal, Realm
 from deskwire.desk.refusals import Code, Refusal
 from deskwire.storage import logins, people
 from deskwire.storage.engine import Store
+from deskwire.storage.gathering import Gathering
 from deskwire.storage.logins import LoginRecord
 from deskwire.storage.people import PersonRecord
 from deskwire.wecom.client import WeComClient
@@ -109,6 +110,7 @@ class Logins:
         self._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
         self._places = HASHING_MAX
+        self._secrets = Gathering(self._records_of)
         # Checked when there is no such agent, so that both answers take the same time.
         self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
 
@@ -234,11 +236,15 @@ class Logins:
         """Whom a cookie of this realm speaks for. Being used keeps an agent's login alive."""
         if not secret:
             return Refusal(Code.LOGIN_REQUIRED)
-        async with self._store.reading() as conn:
-            record = await logins.by_secret(conn, _hashed(secret))
+        record = await self._secrets.ask(_hashed(secret))
         if record is None or not self._is_good(record, realm):
             return Refusal(Code.LOGIN_REQUIRED)
         return await self.extend(record)
+
+    async def _records_of(self, hashes: Sequence[bytes]) -> Sequence[LoginRecord | None]:
+        async with self._store.reading() as conn:
+            found = await logins.by_secrets(conn, set(hashes))
+        return [found.get(each) for each in hashes]
 
     async def extend(self, record: LoginRecord) -> Identity:
         """Move the end of a login that is in use, by steps that are worth a write."""

@@ -6,6 +6,7 @@ May I watch this stream? Asked by the manager, answered by `desk/access` on toda
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from deskwire.desk import access
 from deskwire.desk import events as ev
@@ -13,7 +14,8 @@ from deskwire.desk.people import Actor, PersonId, Principal, Realm
 from deskwire.realtime import gate as port
 from deskwire.realtime.frames import Ephemeral
 from deskwire.storage import conversations, logins, people
-from deskwire.storage.engine import Store, Transaction
+from deskwire.storage.engine import Store
+from deskwire.storage.gathering import Gathering
 
 Reported = Callable[[Sequence[port.Report]], Awaitable[None]]
 Signs = Callable[[ev.Stream], Awaitable[Sequence[Ephemeral]]]
@@ -29,18 +31,34 @@ class DeskGate:
         self._store = store
         self._signs = signs
         self._reported = reported
+        self._arrivals = Gathering(self._permit_all)
 
     async def permits(
         self, who: port.Principal, login: port.LoginId, streams: Collection[str]
     ) -> port.Permits:
-        """What `who` may see of each stream, and the access number of the same moment."""
+        """What `who` may see of each stream, and the access number of the same moment.
+
+        All who ask while one read is under way share the next.
+        """
+        return await self._arrivals.ask(_Arrival(_principal(who), login, tuple(streams)))
+
+    async def _permit_all(self, arrivals: Sequence[_Arrival]) -> Sequence[port.Permits]:
         async with self._store.reading() as conn:
             number = await logins.access_number(conn)
-            actor = await people.actor(conn, _principal(who))
-            if actor is None or not await _is_live(conn, actor.principal, login):
-                return port.Permits(permits=dict.fromkeys(streams), access=number)
-            permits = await _permits(conn, actor, streams)
-        return port.Permits(permits=permits, access=number)
+            actors = await people.actors(conn, {each.who for each in arrivals})
+            records = await logins.by_ids(conn, {each.login for each in arrivals})
+            conv_ids = {conv for each in arrivals for conv in each.conversations}
+            sights = await conversations.sights(conn, conv_ids) if conv_ids else {}
+        answers = []
+        for each in arrivals:
+            actor, record = actors.get(each.who), records.get(each.login)
+            # When a login runs out is the manager's to watch.
+            is_live = record and record.principal == each.who and record.revoked is None
+            permits: Mapping[str, port.Permit | None] = dict.fromkeys(each.streams)
+            if actor is not None and is_live:
+                permits = {name: _permit(actor, name, sights) for name in each.streams}
+            answers.append(port.Permits(permits=permits, access=number))
+        return answers
 
     async def narrowed(self, since: int) -> port.Narrowed:
         """Who lost sight of what after `since`."""
@@ -62,22 +80,24 @@ class DeskGate:
             await reported(reports)
 
 
-async def _permits(
-    conn: Transaction, actor: Actor, streams: Collection[str]
-) -> dict[str, port.Permit | None]:
-    of = {name: access.conversation_of(ev.Stream(name)) for name in streams}
-    sights = await conversations.sights(conn, {conv for conv in of.values() if conv is not None})
-    permits: dict[str, port.Permit | None] = {}
-    for name, conv in of.items():
-        bounds = access.sees(actor, ev.Stream(name), sights.get(conv) if conv else None)
-        permits[name] = port.Permit(after=bounds.after, until=bounds.until) if bounds else None
-    return permits
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """One question of the manager."""
+
+    who: Principal
+    login: port.LoginId
+    streams: tuple[str, ...]
+
+    @property
+    def conversations(self) -> list[str]:
+        found = (access.conversation_of(ev.Stream(name)) for name in self.streams)
+        return [conv for conv in found if conv is not None]
 
 
-async def _is_live(conn: Transaction, who: Principal, login: port.LoginId) -> bool:
-    """Whether this login is theirs and stands. When it runs out is the manager's to watch."""
-    record = (await logins.by_ids(conn, [login])).get(login)
-    return record is not None and record.principal == who and record.revoked is None
+def _permit(actor: Actor, name: str, sights: Mapping[str, access.Sight]) -> port.Permit | None:
+    conv = access.conversation_of(ev.Stream(name))
+    bounds = access.sees(actor, ev.Stream(name), sights.get(conv) if conv else None)
+    return port.Permit(after=bounds.after, until=bounds.until) if bounds else None
 
 
 def _state(record: logins.LoginRecord) -> port.LoginState:

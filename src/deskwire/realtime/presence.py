@@ -7,6 +7,8 @@ Invariant: a person is connected while one lease lives, then in grace, then lost
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -71,6 +73,9 @@ class MemoryPresence:
         self._grace_s = grace_s
         self._clock = clock
         self._held: dict[ConnectionId, _Held] = {}
+        # When something may end, earliest first; a lease renewed meanwhile is put in again then.
+        self._ends: list[tuple[float, int, ConnectionId | Principal]] = []
+        self._numbers = itertools.count()
         self._by_person: dict[Principal, set[ConnectionId]] = {}
         self._grace_until: dict[Principal, float] = {}
         self._readers: set[asyncio.Queue[PresenceChanged]] = set()
@@ -107,18 +112,25 @@ class MemoryPresence:
 
     async def _wait_for_a_change(self) -> None:
         self._woken.clear()
-        ends = [*(held.until for held in self._held.values()), *self._grace_until.values()]
         try:
-            async with asyncio.timeout(max(0.0, min(ends) - self._clock()) if ends else None):
+            async with asyncio.timeout(self._ends_in()):
                 await self._woken.wait()
         except TimeoutError:
             pass
 
+    def _ends_in(self) -> float | None:
+        return max(0.0, self._ends[0][0] - self._clock()) if self._ends else None
+
+    def _ends_at(self, at: float, what: ConnectionId | Principal) -> None:
+        heapq.heappush(self._ends, (at, next(self._numbers), what))
+
     def _take(self, lease: Lease, until: float) -> None:
         known = self._held.get(lease.connection)
-        self._held[lease.connection] = _Held(lease, until)
         if known is not None:
+            known.lease, known.until = lease, until
             return
+        self._held[lease.connection] = _Held(lease, until)
+        self._ends_at(until, lease.connection)
         ids = self._by_person.setdefault(lease.principal, set())
         ids.add(lease.connection)
         self._grace_until.pop(lease.principal, None)
@@ -135,13 +147,30 @@ class MemoryPresence:
         if not ids:
             del self._by_person[who]
             self._grace_until[who] = self._clock() + self._grace_s(who)
+            self._ends_at(self._grace_until[who], who)
             self._tell(who, "grace")
 
     def _expire(self) -> None:
         now = self._clock()
-        for connection in [c for c, held in self._held.items() if held.until <= now]:
+        while self._ends and self._ends[0][0] <= now:
+            _, _, what = heapq.heappop(self._ends)
+            if isinstance(what, Principal):
+                self._end_grace(what, now)
+            else:
+                self._end_lease(what, now)
+
+    def _end_lease(self, connection: ConnectionId, now: float) -> None:
+        held = self._held.get(connection)
+        if held is None:
+            return
+        if held.until <= now:
             self._release(connection)
-        for who in [who for who, until in self._grace_until.items() if until <= now]:
+        else:  # it was renewed meanwhile
+            self._ends_at(held.until, connection)
+
+    def _end_grace(self, who: Principal, now: float) -> None:
+        until = self._grace_until.get(who)
+        if until is not None and until <= now:
             del self._grace_until[who]
             self._tell(who, "lost")
 

@@ -51,10 +51,16 @@ async def create(conn: Transaction, secret_hash: bytes, record: LoginRecord) -> 
     )
 
 
-async def by_secret(conn: Transaction, secret_hash: bytes) -> LoginRecord | None:
-    """The login behind a secret, whatever has become of it."""
-    found = await _records(conn, login.c.secret_hash == secret_hash)
-    return next(iter(found.values()), None)
+async def by_secrets(
+    conn: Transaction, secret_hashes: Collection[bytes]
+) -> Mapping[bytes, LoginRecord]:
+    """By the hash of their secrets, whatever has become of them; unknown ones are left out."""
+    rows = await conn.execute(
+        select(login, person.c.disabled_at)
+        .join(person, person.c.person_id == login.c.person)
+        .where(login.c.secret_hash.in_(secret_hashes))
+    )
+    return {bytes(row.secret_hash): _record(row) for row in rows}
 
 
 async def by_ids(conn: Transaction, ids: Collection[str]) -> Mapping[str, LoginRecord]:

@@ -1,0 +1,57 @@
+"""Many who ask at once are one question: while one read is under way, the next one gathers.
+
+In a quiet hour everybody is asked for alone and at once; in a storm of arrivals a read serves all
+who came during the one before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+AT_ONCE_MAX = 250
+
+
+class Gathering(Generic[Asked, Answer]):
+    """`ask` hands single questions to `answer` in batches, answers in the order of the questions.
+
+    What `answer` raises is raised to everybody of its batch. Nobody's cancellation touches another.
+    """
+
+    def __init__(self, answer: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer]]]) -> None:
+        self._answer = answer
+        self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def ask(self, asked: Asked) -> Answer:
+        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((asked, done))
+        if self._running is None:
+            self._running = asyncio.get_running_loop().create_task(
+                self._run()
+            )  # held here, ends by itself
+        return await done
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:AT_ONCE_MAX], self._waiting[AT_ONCE_MAX:]
+                await self._serve(batch)
+        finally:
+            self._running = None
+
+    async def _serve(self, batch: Sequence[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._answer([asked for asked, _ in batch])
+        except Exception as fault:  # noqa: BLE001  handed to all who asked
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(fault)
+            return
+        for (_, done), answer in zip(batch, answers, strict=True):
+            if not done.done():
+                done.set_result(answer)

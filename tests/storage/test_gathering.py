@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from deskwire.storage.gathering import AT_ONCE_MAX, Gathering
+
+
+class Slow:
+    """Answers when it is let; remembers what it was asked together."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.may_answer = asyncio.Event()
+        self.fault: Exception | None = None
+
+    async def answer(self, asked: Sequence[int]) -> Sequence[int]:
+        self.batches.append(list(asked))
+        await self.may_answer.wait()
+        if self.fault is not None:
+            raise self.fault
+        return [10 * each for each in asked]
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_who_asks_while_one_is_under_way_shares_the_next() -> None:
+    slow = Slow()
+    gathering = Gathering(slow.answer)
+    asking = [asyncio.get_running_loop().create_task(gathering.ask(1))]
+    await turns()
+    asking += [asyncio.get_running_loop().create_task(gathering.ask(n)) for n in (2, 3)]
+    await turns()
+
+    slow.may_answer.set()
+
+    assert await asyncio.gather(*asking) == [10, 20, 30]
+    assert slow.batches == [[1], [2, 3]]
+
+
+async def test_a_question_after_all_were_answered_begins_anew() -> None:
+    slow = Slow()
+    slow.may_answer.set()
+    gathering = Gathering(slow.answer)
+
+    assert [await gathering.ask(1), await gathering.ask(2)] == [10, 20]
+    assert slow.batches == [[1], [2]]
+
+
+async def test_a_fault_is_its_batchs_alone() -> None:
+    slow = Slow()
+    slow.may_answer.set()
+    slow.fault = ConnectionError("away")
+    gathering = Gathering(slow.answer)
+    together = await asyncio.gather(gathering.ask(1), gathering.ask(2), return_exceptions=True)
+    slow.fault = None
+
+    assert [type(each) for each in together] == [ConnectionError, ConnectionError]
+    assert await gathering.ask(3) == 30
+
+
+async def test_one_who_gives_up_takes_nobody_along() -> None:
+    slow = Slow()
+    gathering = Gathering(slow.answer)
+    asking = [asyncio.get_running_loop().create_task(gathering.ask(n)) for n in (1, 2)]
+    await turns()
+    asking[0].cancel()
+    await turns()
+
+    slow.may_answer.set()
+
+    assert await asking[1] == 20
+
+
+async def test_a_batch_is_bounded() -> None:
+    slow = Slow()
+    gathering = Gathering(slow.answer)
+    asking = [
+        asyncio.get_running_loop().create_task(gathering.ask(n)) for n in range(AT_ONCE_MAX + 1)
+    ]
+    await turns()
+
+    slow.may_answer.set()
+    await asyncio.gather(*asking)
+
+    assert [len(batch) for batch in slow.batches] == [AT_ONCE_MAX, 1]
