@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from deskwire.storage.gathering import AT_ONCE_MAX, Gathering
 
 
+def asks(gathering: Gathering[int, int], question: int) -> asyncio.Task[int]:
+    return asyncio.get_running_loop().create_task(gathering.ask(question))
+
+
 class Slow:
     """Answers when it is let; remembers what it was asked together."""
 
@@ -30,9 +34,9 @@ async def turns(count: int = 5) -> None:
 async def test_who_asks_while_one_is_under_way_shares_the_next() -> None:
     slow = Slow()
     gathering = Gathering(slow.answer)
-    asking = [asyncio.get_running_loop().create_task(gathering.ask(1))]
+    asking = [asks(gathering, 1)]
     await turns()
-    asking += [asyncio.get_running_loop().create_task(gathering.ask(n)) for n in (2, 3)]
+    asking += [asks(gathering, n) for n in (2, 3)]
     await turns()
 
     slow.may_answer.set()
@@ -65,7 +69,7 @@ async def test_a_fault_is_its_batchs_alone() -> None:
 async def test_one_who_gives_up_takes_nobody_along() -> None:
     slow = Slow()
     gathering = Gathering(slow.answer)
-    asking = [asyncio.get_running_loop().create_task(gathering.ask(n)) for n in (1, 2)]
+    asking = [asks(gathering, n) for n in (1, 2)]
     await turns()
     asking[0].cancel()
     await turns()
@@ -78,9 +82,7 @@ async def test_one_who_gives_up_takes_nobody_along() -> None:
 async def test_a_batch_is_bounded() -> None:
     slow = Slow()
     gathering = Gathering(slow.answer)
-    asking = [
-        asyncio.get_running_loop().create_task(gathering.ask(n)) for n in range(AT_ONCE_MAX + 1)
-    ]
+    asking = [asks(gathering, n) for n in range(AT_ONCE_MAX + 1)]
     await turns()
 
     slow.may_answer.set()
