@@ -1,4 +1,4 @@
-"""The page about streams, run as it stands, and spoken to from its protocol alone."""
+"""The pages about streams and groups, run as they stand, and spoken to from the protocol alone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from websockets.typing import Subprotocol
 
 from tests.realtime.serving import serving
 
-PAGE = Path(__file__).parents[2] / "docs" / "streams.md"
+PAGES = Path(__file__).parents[2] / "docs"
 
 
-def example() -> dict[str, Any]:
-    block = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+def example(page: str) -> dict[str, Any]:
+    text = (PAGES / page).read_text(encoding="utf-8")
+    block = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert block is not None
     names: dict[str, Any] = {"__name__": "app"}
     exec(compile(block[1], "app.py", "exec"), names)
@@ -39,7 +40,7 @@ async def events_until_live(socket: ClientConnection, watch: dict[str, Any]) -> 
 
 
 async def test_the_example_of_the_page_resumes_where_a_client_left() -> None:
-    names = example()
+    names = example("streams.md")
     await names["manager"].start()
     async with (
         serving(names["app"]) as port,
@@ -58,3 +59,43 @@ async def test_the_example_of_the_page_resumes_where_a_client_left() -> None:
     await names["manager"].stop()
 
     assert (first, then) == ([1, 2], [3, 4])
+
+
+async def frame_of(socket: ClientConnection, op: str) -> dict[str, Any]:
+    while True:
+        for line in str(await socket.recv()).split("\n"):
+            frame: dict[str, Any] = json.loads(line)
+            if frame["op"] == op:
+                return frame
+
+
+async def test_the_example_of_groups_shows_who_is_here_and_puts_people_out() -> None:
+    names = example("groups.md")
+    await names["manager"].start()
+    async with (
+        serving(names["app"]) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+    ):
+        for person in ("wang", "zhao"):
+            await http.put(f"/room/{person}")
+        url, protocols = f"ws://127.0.0.1:{port}/ws/", [Subprotocol("desk.v1")]
+        async with connect(url + "wang", subprotocols=protocols, proxy=None) as wang:
+            assert await events_until_live(wang, {"room:network": None}) == []
+            async with connect(url + "zhao", subprotocols=protocols, proxy=None) as zhao:
+                await events_until_live(zhao, {"room:network": None})
+                came = await frame_of(wang, "ephemeral")
+                while came["data"]["by"] != "zhao":
+                    came = await frame_of(wang, "ephemeral")
+                here = (await http.get("/here")).json()
+                await http.post("/room", json={"n": 1})
+                both = [(await frame_of(each, "event"))["event"]["n"] for each in (wang, zhao)]
+                await http.delete("/room/zhao")
+                out = await frame_of(zhao, "unwatched")
+                await http.post("/room", json={"n": 2})
+                second = (await frame_of(wang, "event"))["event"]["n"]
+    await names["manager"].stop()
+
+    assert came["data"] == {"by": "zhao", "state": "connected"}
+    assert here == {"wang": True, "zhao": True}
+    assert (both, second) == ([1, 1], 2)
+    assert out["why"] == "left"

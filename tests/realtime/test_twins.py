@@ -26,7 +26,7 @@ def anyio_backend() -> Any:
 
 
 def test_positions_are_dense_from_one() -> None:
-    log = MemoryLog()
+    log = MemoryLog(epoch="epoch-01")
 
     assert [log.append("s", b"{}") for _ in range(3)] == [1, 2, 3]
     assert [event.position for event in log.page("s", 1).events] == [2, 3]
@@ -34,7 +34,7 @@ def test_positions_are_dense_from_one() -> None:
 
 
 def test_a_page_holds_256_events_or_256_kib_but_at_least_one() -> None:
-    log = MemoryLog()
+    log = MemoryLog(epoch="epoch-01")
     for _ in range(300):
         log.append("many", b"{}")
     for _ in range(3):
@@ -46,7 +46,7 @@ def test_a_page_holds_256_events_or_256_kib_but_at_least_one() -> None:
 
 
 def test_trimmed_events_are_gone_and_the_head_stays() -> None:
-    log = MemoryLog(events_max=10)
+    log = MemoryLog(epoch="epoch-01", events_max=10)
     for _ in range(15):
         log.append("s", b"{}")
 

@@ -55,7 +55,7 @@ async def test_a_stream_whose_last_watcher_left_during_a_read_is_kept_nowhere() 
             await read.wait()
             return await super().read(stream, after, limit)
 
-    log, tasks = SlowLog(), Tasks()
+    log, tasks = SlowLog(epoch="epoch-01"), Tasks()
     hub: Hub[object, object] = Hub()
     feed = Feed(hub, log, MemoryGate(), tasks, Limits(), lambda: 0)  # type: ignore[arg-type]
     hub.watch("s", "c-1", object())  # type: ignore[arg-type]
@@ -89,7 +89,7 @@ def test_a_notice_is_heeded_though_the_gate_was_away() -> None:
             return await super().permits(who, login, streams)
 
     async def main() -> list[frames.Down]:
-        hall, gate, log = Hall(), Faulty(), MemoryLog()
+        hall, gate, log = Hall(), Faulty(), MemoryLog(epoch="epoch-01")
         managers = [ConnectionManager(log=log, gate=gate, bus=MemoryBus(hall)) for _ in range(2)]
         for each in managers:
             await each.start()

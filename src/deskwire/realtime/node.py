@@ -313,6 +313,7 @@ class Node:
         if notice.code is not None:
             self.close_some(concerned, notice.code)
             return
+        await self._feed.look_at_access()  # a loss that is recorded says why; asking again does not
         streams = [c for c in concerned if isinstance(c, StreamConnection)]
         await asyncio.gather(*(self._feed.recheck(c, list(c.delivery.watches)) for c in streams))
 
