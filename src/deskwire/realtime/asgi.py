@@ -66,7 +66,7 @@ class Outlet(Protocol):
 class AsgiOutlet:
     """A raw ASGI `send`. Frames of a stream connection are joined with newlines (desk.v1)."""
 
-    joins = True
+    __slots__ = ("_close", "_send")
 
     def __init__(self, send: Send, close: Send | None = None) -> None:
         self._send = send
@@ -86,7 +86,7 @@ class AsgiOutlet:
 class LookAlikeOutlet:
     """An object that merely looks like a WebSocket: `send_json` and `close` are all it has."""
 
-    joins = False
+    __slots__ = ("_websocket",)
 
     def __init__(self, websocket: Any) -> None:
         self._websocket = websocket
@@ -118,6 +118,11 @@ def _accepts(call: Callable[..., Any], arguments: dict[str, Any]) -> bool:
 
 class AsgiTransport:
     """Pressure is counted in our bytes: what the server has not taken, the send under way too."""
+
+    __slots__ = (
+        "_aborted", "_backlog", "_call", "_closing", "_gone", "_joins", "_outlet", "_reader",
+        "_send_one", "_sending_bytes", "_tasks", "_waiting_bytes", "_waiting_frames", "_writer",
+    )  # fmt: skip
 
     def __init__(self, outlet: Outlet, tasks: Tasks, *, joins: bool) -> None:
         self._outlet = outlet
@@ -285,6 +290,8 @@ class AsgiTransport:
 
 class AsgiSocket(AsgiTransport):
     """The same, read as well: for connections the manager serves whole."""
+
+    __slots__ = ("_receive",)
 
     def __init__(self, receive: Receive, send: Send, tasks: Tasks) -> None:
         super().__init__(AsgiOutlet(send), tasks, joins=True)
