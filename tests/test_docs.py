@@ -32,8 +32,8 @@ RIVALS = {
 }
 # Where a rival is somebody else's word and stands for their thing.
 ALLOWED = {
-    # SQLite's and our lists' own cursors page through rows; positions are for streams.
-    ("cursor", "storage/engine.py"),
+    # The drivers' and our lists' own cursors page through rows; positions are for streams.
+    ("cursor", "storage/dialects.py"),
     ("cursor", "storage/views.py"),
     # WeCom calls one of its own values so (D91023).
     ("ticket", "wecom/errors.py"),

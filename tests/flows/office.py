@@ -1,6 +1,6 @@
-"""A desk without its door: a real SQLite file, seeded people, a clock that stands still.
+"""A desk without its door: a real database, seeded people, a clock that stands still.
 
-The migrated and seeded file is made once and copied, so a test costs milliseconds.
+The migrated and seeded database is made once and copied, so a test costs milliseconds.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from deskwire.storage.engine import Store
 from deskwire.storage.log import SqlLog
 from deskwire.storage.people import AgentRecord, PersonRecord
 from deskwire.storage.views import Views
+from tests.kit.databases import Database
 
 START = 1_767_225_600_000
 PASSWORD = "correct horse battery staple"
@@ -55,23 +56,32 @@ WANG, CHEN, LINA, QIAN = agent("wang"), agent("chen"), agent("lina"), agent("qia
 
 @cache
 def template() -> bytes:
-    """The file that every test starts from. Blocks: for synchronous fixtures only."""
+    """The file that every test on SQLite starts from. Blocks: for synchronous fixtures only."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "desk.db"
-        migrate.upgrade(url_of(path))
-        asyncio.run(_seed(Store(url_of(path))))
+        filled(url_of(path))
         with sqlite3.connect(path) as conn:
             conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         conn.close()
         return path.read_bytes()
 
 
+def filled(url: str) -> None:
+    """Migrate and seed an empty database. Blocks."""
+    migrate.upgrade(url)
+    asyncio.run(_seed(Store(url)))
+
+
 def url_of(path: Path) -> str:
     return f"sqlite+aiosqlite:///{path}"
 
 
+@cache
+def _hashed() -> str:
+    return argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
+
+
 async def _seed(store: Store) -> None:
-    hashed = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
     async with store.writing() as conn:
         for group_id, name in (("support", "IT 支持"), ("facilities", "办公设备")):
             await office.save_group(conn, group_id, name=name)
@@ -89,7 +99,7 @@ async def _seed(store: Store) -> None:
         for name in dict.fromkeys((*EMPLOYEES, *AGENTS)):
             await people.save_person(conn, person(name))
         for name, (role, groups) in AGENTS.items():
-            await people.save_agent(conn, agent_record(name, role, groups, hashed))
+            await people.save_agent(conn, agent_record(name, role, groups, _hashed()))
     await store.close()
 
 
@@ -109,7 +119,7 @@ def agent_record(
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """A ring of the bell, and whether the writer's transaction had ended by then."""
+    """A ring of the bell, and whether its position could be read by then."""
 
     stream: str
     position: int
@@ -117,13 +127,13 @@ class Ring:
 
 
 class Office:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.store = Store(url_of(path))
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        # A crowd on a slow machine waits longer here than a person would.
+        self.store = Store(database.url, acquire_s=30)
         self.now_ms = START
         self.rings: list[Ring] = []
         self._ids = count(1)
-        self._reader = sqlite3.connect(path, check_same_thread=False)
         self.execute = Execute(
             self.store, ring=self.ring, now=lambda: self.now_ms, new_id=self.new_id
         )
@@ -134,16 +144,14 @@ class Office:
         return f"id-{next(self._ids):08d}"
 
     def ring(self, stream: str, position: int) -> None:
-        under_way = self.store._writer.sync_engine.pool.checkedout()  # type: ignore[attr-defined]
-        self.rings.append(Ring(stream, position, is_after_commit=under_way == 0))
+        self.rings.append(Ring(stream, position, is_after_commit=self.head(stream) >= position))
 
     @classmethod
-    async def at(cls, path: Path) -> Self:
+    async def at(cls, database: Database) -> Self:
         """Built off the loop, as building looks at the disk."""
-        return await asyncio.to_thread(cls, path)
+        return await asyncio.to_thread(cls, database)
 
     async def close(self) -> None:
-        self._reader.close()
         await self.store.close()
 
     # --- asking ---
@@ -196,7 +204,7 @@ class Office:
 
     def sql(self, statement: str, *values: Any) -> list[Any]:
         """Rows as another process sees them: committed ones."""
-        return self._reader.execute(statement, values).fetchall()
+        return list(self.database.sql(statement, *values))
 
     def one(self, statement: str, *values: Any) -> Any:
         return self.sql(statement, *values)[0][0]
@@ -207,13 +215,12 @@ class Office:
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""
-        names = [row[0] for row in self.sql("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: self.one(f"SELECT count(*) FROM {name}") for name in sorted(names)}
+        names = self.database.tables()
+        return {name: self.one(f"SELECT count(*) FROM {name}") for name in names}
 
     def write(self, statement: str, *values: Any) -> None:
-        """Something that another program does to the file."""
-        self._reader.execute(statement, values)
-        self._reader.commit()
+        """Something that another program does to the database."""
+        self.database.write(statement, *values)
 
 
 def positions(rows: Sequence[Any]) -> list[int]:

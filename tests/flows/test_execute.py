@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deskwire.desk.commands import PostMessage
 from deskwire.desk.refusals import Code, Refusal
-from deskwire.flows.execute import Accepted
+from deskwire.flows.execute import Accepted, Execute
 from deskwire.storage import people
+from deskwire.storage.engine import Store
 from tests.desk.fold import fold
 from tests.flows.office import (
     ANN,
@@ -30,6 +32,8 @@ from tests.flows.office import (
     employee,
     person,
 )
+from tests.kit.databases import Database
+from tests.kit.severing import Cut, Wire
 
 # Asked twice ------------------------------------------------------------------------------------
 
@@ -172,6 +176,58 @@ async def test_a_failing_store_says_later_and_the_same_id_works_afterwards(
     assert (refused.code, refused.detail) == (Code.TRY_LATER, {"retry_after_s": 1})
     assert unchanged
     assert not answer.replayed
+
+
+FAILING = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION failing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF nextval('tries') <= {times} THEN
+        RAISE EXCEPTION USING ERRCODE = '40001';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER failing BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION failing()
+"""
+NO_LONGER = "DROP FUNCTION failing CASCADE; DROP SEQUENCE tries"
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("times, is_accepted", [(1, True), (3, True), (4, False)])
+async def test_what_loses_against_others_is_run_again_three_times(
+    office: Office, times: int, is_accepted: bool
+) -> None:
+    conv = await office.claimed()
+    office.write(FAILING.format(times=times))
+
+    answer = await office.do(ANN, "post_message", conv, kind="text", body="急")
+    office.write(NO_LONGER)
+
+    assert isinstance(answer, Accepted) is is_accepted
+    written = office.one("SELECT count(*) FROM message WHERE body = '急'")
+    assert written == int(is_accepted)
+    if not is_accepted:
+        assert answer == Refusal(Code.TRY_LATER, {"retry_after_s": 1})
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("cut", Cut)
+async def test_a_commit_whose_answer_was_lost_is_asked_for_again_under_its_id(
+    office: Office, cut: Cut
+) -> None:
+    conv = await office.claimed()
+    async with Wire(office.database.url).laid() as wire:
+        store = Store(wire.url)
+        far = Execute(store, ring=office.ring, now=lambda: START, new_id=office.new_id)
+        await far.run(ANN, "command-x", PostMessage(conv=conv, kind="text", body="一"))
+        wire.cuts = [cut]
+
+        answer = await far.run(ANN, "command-y", PostMessage(conv=conv, kind="text", body="急"))
+
+        await store.close()
+    assert isinstance(answer, Accepted)
+    assert wire.cuts == []
+    assert answer.replayed is (cut is Cut.AFTER_COMMIT)
+    assert office.one("SELECT count(*) FROM message WHERE body = '急'") == 1
 
 
 async def test_a_caller_who_gives_up_does_not_undo_what_was_begun(office: Office) -> None:
@@ -458,22 +514,23 @@ steps = st.lists(
 
 
 @pytest.fixture
-async def offices(file: Any) -> AsyncIterator[Any]:
+async def offices(database: Database) -> AsyncIterator[Any]:
     """Makes a fresh office for each example."""
-    pristine = file.read_bytes()
     made: list[Office] = []
 
     async def fresh() -> Office:
-        path = file.with_name(f"desk{len(made)}.db")
-        path.write_bytes(pristine)
-        made.append(await Office.at(path))
-        return made[-1]
+        for office in made:
+            await office.close()
+        database.reset()
+        made[:] = [await Office.at(database)]
+        return made[0]
 
     yield fresh
     for office in made:
         await office.close()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -481,6 +538,21 @@ async def offices(file: Any) -> AsyncIterator[Any]:
 async def test_whatever_people_do_the_laws_of_the_desk_hold(
     offices: Any, script: list[tuple[str, str, Any]]
 ) -> None:
+    await follow(offices, script)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@settings(
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(script=steps)
+async def test_the_laws_hold_on_postgresql_too(
+    offices: Any, script: list[tuple[str, str, Any]]
+) -> None:
+    await follow(offices, script)
+
+
+async def follow(offices: Any, script: list[tuple[str, str, Any]]) -> None:
     office = await offices()
     convs: list[str] = []
     for number, (deed, name, which) in enumerate(script):
@@ -494,7 +566,6 @@ async def test_whatever_people_do_the_laws_of_the_desk_hold(
             await act(office, deed, name, convs[which % len(convs)], number)
 
     await look_at_laws(office, convs)
-    await office.close()
 
 
 async def act(office: Office, deed: str, name: str, conv: str, number: int) -> None:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.flows.conftest import file, office
+from tests.flows.conftest import database, of_module, office
 
-__all__ = ["file", "office"]
+__all__ = ["database", "of_module", "office"]

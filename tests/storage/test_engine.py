@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ import sqlalchemy as sql
 from sqlalchemy import exc
 
 from deskwire.desk.events import Stream
-from deskwire.storage import log
-from deskwire.storage.engine import Store, StoreInUse, StoreUnavailable
+from deskwire.storage import dialects, log
+from deskwire.storage.engine import Store, StoreBusy, StoreInUse, StoreLost, StoreUnavailable
 from deskwire.storage.tables import agent_group
 from tests.flows.office import ANN, Office, url_of
+from tests.kit.databases import PostgresDatabase
+from tests.kit.severing import Cut, Wire
 
 HOLDER = """
 import sys
@@ -25,6 +28,18 @@ store.hold()
 print("held", flush=True)
 sys.stdin.read()
 """
+NEW_GROUP = sql.insert(agent_group).values(group_id="x", name="x", queue_max=1)
+
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+
+
+# One process for a file ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "desk.db"
 
 
 @contextmanager
@@ -79,15 +94,50 @@ def test_holding_makes_the_folder(tmp_path: Path) -> None:
     asyncio.run(store.close())
 
 
+async def test_postgresql_is_for_any_number_of_processes(of_module: PostgresDatabase) -> None:
+    stores = [Store(of_module.url) for _ in range(2)]
+
+    for store in stores:
+        store.hold()
+
+    assert not any(store.is_for_one_process for store in stores)
+    for store in stores:
+        await store.close()
+
+
+# Addresses ----------------------------------------------------------------------------------------
+
+
 def test_another_database_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="postgresql"):
-        Store("postgresql+asyncpg://localhost/desk")
+    with pytest.raises(ValueError, match="SQLite or PostgreSQL, not 'mysql'"):
+        Store("mysql://localhost/desk")
+
+
+@pytest.mark.parametrize(
+    "given, driven",
+    [
+        ("postgresql://desk@db/desk", "postgresql+asyncpg://desk@db/desk"),
+        ("postgresql://db/desk?sslmode=require", "postgresql+asyncpg://db/desk?ssl=require"),
+        ("sqlite:///desk.db", "sqlite+aiosqlite:///desk.db"),
+    ],
+)
+def test_an_address_as_other_programs_write_it_gets_our_driver(given: str, driven: str) -> None:
+    store = Store(given)
+
+    assert store.url.render_as_string() == driven
+
+
+def test_a_store_shows_its_password_to_nobody() -> None:
+    assert "s3cr3t" not in repr(Store("postgresql://desk:s3cr3t@db/desk"))
+
+
+# Transactions -------------------------------------------------------------------------------------
 
 
 async def test_what_fails_is_rolled_back_whole(office: Office) -> None:
     async def broken_off() -> None:
         async with office.store.writing() as conn:
-            await conn.execute(sql.insert(agent_group).values(group_id="x", name="x", queue_max=1))
+            await conn.execute(NEW_GROUP)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -111,17 +161,7 @@ async def test_a_reader_sees_one_moment_whatever_is_committed_meanwhile(office: 
 async def test_a_reader_cannot_write(office: Office) -> None:
     with pytest.raises(StoreUnavailable):
         async with office.store.reading() as conn:
-            await conn.execute(sql.insert(agent_group).values(group_id="x", name="x", queue_max=1))
-
-
-async def test_accepted_means_on_the_disk_and_references_hold(office: Office) -> None:
-    async with office.store.writing() as conn:
-        found = {
-            name: (await conn.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
-            for name in ("synchronous", "journal_mode", "foreign_keys")
-        }
-
-    assert found == {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1}
+            await conn.execute(NEW_GROUP)
 
 
 async def test_readers_go_on_while_somebody_writes(office: Office) -> None:
@@ -132,9 +172,215 @@ async def test_readers_go_on_while_somebody_writes(office: Office) -> None:
     assert page.head == 2
 
 
+@on_sqlite
+async def test_accepted_means_on_the_disk_and_references_hold(office: Office) -> None:
+    async with office.store.writing() as conn:
+        found = {
+            name: (await conn.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+            for name in ("synchronous", "journal_mode", "foreign_keys")
+        }
+
+    assert found == {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1}
+
+
+@on_postgresql
+async def test_accepted_means_on_the_disk_whatever_the_server_is_set_to(office: Office) -> None:
+    assert office.one("SHOW synchronous_commit") == "off"  # as of any other client of this server
+
+    async with office.store.writing() as conn:
+        found = {
+            name: (await conn.exec_driver_sql(f"SHOW {name}")).scalar_one()
+            for name in ("synchronous_commit", "statement_timeout", "lock_timeout",
+                         "idle_in_transaction_session_timeout", "transaction_isolation")
+        }  # fmt: skip
+
+    assert found == {
+        "synchronous_commit": "on",
+        "statement_timeout": "5s",
+        "lock_timeout": "2s",
+        "idle_in_transaction_session_timeout": "10s",
+        "transaction_isolation": "read committed",
+    }
+
+
+@on_postgresql
+async def test_a_node_takes_at_most_ten_connections(office: Office) -> None:
+    async with AsyncExitStack() as open_ones:
+        for _ in range(dialects.PG_WRITERS):
+            conn = await open_ones.enter_async_context(office.store.writing())
+            await conn.exec_driver_sql("SELECT 1")
+        for _ in range(dialects.PG_READERS):
+            conn = await open_ones.enter_async_context(office.store.reading())
+            await conn.exec_driver_sql("SELECT 1")
+
+        taken = office.one(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = 'deskwire' AND datname = current_database()"
+        )
+
+    assert taken == 10
+
+
+@on_postgresql
+async def test_whoever_gets_no_connection_in_time_is_told_so(office: Office) -> None:
+    store = Store(office.database.url, acquire_s=0.01)
+    async with AsyncExitStack() as open_ones:
+        for _ in range(dialects.PG_WRITERS):
+            await open_ones.enter_async_context(store.writing())
+
+        with pytest.raises(StoreUnavailable) as raised:
+            async with store.writing():
+                pass
+        async with store.reading() as conn:  # writers who wait leave readers theirs
+            read = (await conn.exec_driver_sql("SELECT 1")).scalar_one()
+
+    await store.close()
+    assert type(raised.value) is StoreUnavailable
+    assert read == 1
+
+
+@on_postgresql
+async def test_a_text_with_nul_is_asked_for_and_not_found(office: Office) -> None:
+    page = await office.log.read("conv:\0", 0)
+
+    assert page.events == ()
+
+
+# Faults -------------------------------------------------------------------------------------------
+
+
 async def test_a_fault_of_the_database_leaves_under_our_own_name(office: Office) -> None:
     with pytest.raises(StoreUnavailable) as raised:
         async with office.store.reading() as conn:
             await conn.exec_driver_sql("SELECT * FROM nothing")
 
-    assert isinstance(raised.value.__cause__, exc.OperationalError)
+    assert type(raised.value) is StoreUnavailable
+    assert isinstance(raised.value.__cause__, exc.DBAPIError)
+
+
+async def test_a_row_that_no_rule_would_write_is_our_own_fault(office: Office) -> None:
+    async def write_twice() -> None:
+        async with office.store.writing() as conn:
+            await conn.execute(NEW_GROUP)
+            await conn.execute(NEW_GROUP)
+
+    with pytest.raises(exc.IntegrityError):
+        await write_twice()
+
+
+@on_sqlite
+async def test_a_file_that_another_program_writes_to_is_busy(office: Office) -> None:
+    async with office.store.writing() as conn:
+        await conn.exec_driver_sql("PRAGMA busy_timeout=1")
+    other = sqlite3.connect(office.database.folder / "desk.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StoreBusy):
+        async with office.store.writing():
+            pass
+
+    other.close()
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    "state, kind",
+    [
+        ("40001", StoreBusy),
+        ("40P01", StoreBusy),
+        ("55P03", StoreUnavailable),  # lock_timeout has waited long enough for all of us
+        ("57014", StoreUnavailable),  # as has statement_timeout
+        ("53100", StoreUnavailable),  # disk full
+        ("42703", StoreUnavailable),  # a column that this schema lacks
+    ],
+)
+async def test_a_servers_fault_is_named_by_what_may_be_done_about_it(
+    office: Office, state: str, kind: type[Exception]
+) -> None:
+    with pytest.raises(kind) as raised:
+        await raise_in_server(office, state)
+
+    assert type(raised.value) is kind
+
+
+@on_postgresql
+@pytest.mark.parametrize("state", ["22012", "23514", "42601"])
+async def test_a_fault_of_a_statement_is_our_own(office: Office, state: str) -> None:
+    with pytest.raises(exc.DBAPIError):
+        await raise_in_server(office, state)
+
+
+async def raise_in_server(office: Office, state: str) -> None:
+    async with office.store.writing() as conn:
+        await conn.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
+
+
+@on_postgresql
+async def test_of_two_who_wait_for_each_other_one_is_told_to_run_again(office: Office) -> None:
+    """A real deadlock, which our order of locks avoids."""
+    both_hold_one = asyncio.Barrier(2)
+
+    async def lock(first: str, second: str) -> None:
+        async with office.store.writing() as conn:
+            locking = "UPDATE agent SET load = load WHERE person_id = '{}'"
+            await conn.exec_driver_sql(locking.format(first))
+            await both_hold_one.wait()
+            await conn.exec_driver_sql(locking.format(second))
+
+    ends = await asyncio.gather(lock("wang", "chen"), lock("chen", "wang"), return_exceptions=True)
+
+    assert sorted(type(end).__name__ for end in ends) == ["NoneType", "StoreBusy"]
+
+
+@on_postgresql
+async def test_a_connection_that_ends_within_a_transaction_leaves_its_outcome_open(
+    office: Office,
+) -> None:
+    async def cut_off() -> None:
+        async with office.store.writing() as conn:
+            pid = (await conn.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one()
+            office.sql("SELECT pg_terminate_backend(?, 5000)", pid)
+            await conn.execute(NEW_GROUP)
+
+    with pytest.raises(StoreLost):
+        await cut_off()
+
+    async with office.store.writing() as conn:
+        await conn.execute(NEW_GROUP)
+    assert office.one("SELECT count(*) FROM agent_group") == 3
+
+
+@on_postgresql
+@pytest.mark.parametrize("cut, kept", [(Cut.BEFORE_COMMIT, 2), (Cut.AFTER_COMMIT, 3)])
+async def test_a_commit_without_an_answer_is_neither_kept_nor_lost_for_sure(
+    office: Office, cut: Cut, kept: int
+) -> None:
+    async with Wire(office.database.url).laid() as wire:
+        store = Store(wire.url)
+
+        async def cut_off() -> None:
+            async with store.writing() as conn:
+                await conn.execute(NEW_GROUP)
+                wire.cuts = [cut]
+
+        with pytest.raises(StoreLost):
+            await cut_off()
+
+        await store.close()
+    assert office.one("SELECT count(*) FROM agent_group") == kept
+
+
+@on_postgresql
+async def test_a_server_that_is_not_there_is_unavailable_and_nothing_is_in_doubt(
+    office: Office,
+) -> None:
+    async with Wire(office.database.url).laid() as wire:
+        nobody_listens = wire.url
+    store = Store(nobody_listens)
+
+    with pytest.raises(StoreUnavailable) as raised:
+        async with store.writing() as conn:
+            await conn.execute(NEW_GROUP)
+
+    await store.close()
+    assert type(raised.value) is StoreUnavailable

@@ -55,14 +55,16 @@ async def test_positions_are_dense_however_many_write_at_once(office: Office) ->
     assert office.head("queue:support") == 2 * (3 + 3) + 16
 
 
-async def test_rings_come_in_the_order_of_positions(office: Office) -> None:
+async def test_every_position_is_rung_once_it_can_be_read(office: Office) -> None:
     conv = await office.claimed()
+    before = office.head(f"conv:{conv}")
     office.rings.clear()
 
     await asyncio.gather(*(office.post(ANN, conv, str(n)) for n in range(8)))
 
-    rung = [ring.position for ring in office.rings if ring.stream == f"conv:{conv}"]
-    assert rung == sorted(rung)
+    rings = [ring for ring in office.rings if ring.stream == f"conv:{conv}"]
+    assert sorted(ring.position for ring in rings) == list(range(before + 1, before + 9))
+    assert all(ring.is_after_commit for ring in rings)
 
 
 async def test_an_abort_leaves_no_hole(office: Office) -> None:
@@ -176,7 +178,7 @@ async def test_the_heads_of_many_streams_are_read_at_once(office: Office) -> Non
 
 
 async def test_a_page_names_the_access_number_of_its_moment(office: Office) -> None:
-    office.write("INSERT INTO access (n, why, at) VALUES (7, 'left', 0)")
+    office.write("UPDATE store SET access = 7")
 
     page = await office.log.read(STREAM, 0)
 
@@ -198,14 +200,16 @@ async def test_a_head_names_the_lowest_position_kept(office: Office) -> None:
 
 async def test_what_a_command_led_to_is_remembered_for_its_sender_alone(office: Office) -> None:
     async with office.store.writing() as conn:
-        await log.remember(conn, ANN, "command-1", b"h" * 32, {"result": {"n": 1}}, START)
+        first = await log.take_command(conn, ANN, "command-1", b"h" * 32, START)
+        await log.answer_command(conn, ANN, "command-1", {"result": {"n": 1}})
 
-    async with office.store.reading() as conn:
-        own = await log.remembered(conn, ANN, "command-1")
+    async with office.store.writing() as conn:
+        own = await log.take_command(conn, ANN, "command-1", b"other", START + 1)
         others = [
-            await log.remembered(conn, who, name)
+            await log.take_command(conn, who, name, b"h" * 32, START)
             for who, name in ((BO, "command-1"), (ANN, "command-2"), (ANN, "COMMAND-1"))
         ]
 
+    assert first is None
     assert own == log.Remembered(b"h" * 32, {"result": {"n": 1}})
     assert others == [None] * 3

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+
 from deskwire.desk.people import Principal, Realm
-from deskwire.storage import logins
+from deskwire.storage import log, logins
 from deskwire.storage.logins import LoginRecord
 from tests.flows.office import ANN, MEI, START, WANG, Office, agent
 
@@ -64,7 +66,7 @@ async def test_each_login_that_ends_is_one_loss_numbered_without_a_gap(office: O
             await logins.revoke(conn, login_id, "logged_out", START + 1)
 
     async with office.store.reading() as conn:
-        number = await logins.access_number(conn)
+        number = await log.access_number(conn)
         losses = await logins.losses_since(conn, 0)
         later = await logins.losses_since(conn, 1)
 
@@ -74,6 +76,23 @@ async def test_each_login_that_ends_is_one_loss_numbered_without_a_gap(office: O
         (2, "login-2", "logged_out"),
     ]
     assert later == losses[1:]
+
+
+async def test_losses_are_numbered_in_the_order_of_commits_however_many_at_once(
+    office: Office,
+) -> None:
+    await created(office, *(record(n) for n in range(12)))
+
+    async def revoke(number: int) -> None:
+        async with office.store.writing() as conn:
+            await logins.revoke(conn, f"login-{number}", "logged_out", START + 1)
+            if number % 3 == 0:
+                await conn.rollback()  # an abort gives its number back
+
+    await asyncio.gather(*(revoke(number) for number in range(12)))
+
+    assert [row[0] for row in office.sql("SELECT n FROM access ORDER BY n")] == list(range(1, 9))
+    assert office.one("SELECT access FROM store") == 8
 
 
 async def test_a_sign_in_is_spent_once(office: Office) -> None:

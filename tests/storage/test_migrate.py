@@ -1,49 +1,69 @@
 from __future__ import annotations
 
+import asyncio
 import re
-import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import pytest
 import sqlalchemy as sql
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
 
 from deskwire.storage import migrate
+from deskwire.storage.engine import StoreUnavailable
+from deskwire.storage.migrate import Standing
 from deskwire.storage.tables import metadata
-from tests.flows.office import url_of
+from tests.flows.conftest import KINDS
+from tests.flows.office import ANN, BO, WANG, Office, url_of
+from tests.kit.databases import Database, PostgresDatabase, SqliteFile, inspected
+
+SCRIPT = ScriptDirectory(str(migrate.MIGRATIONS))
+REVISIONS = [step.revision for step in SCRIPT.walk_revisions()]  # newest first
 
 
-def tables(path: Path) -> set[str]:
-    with sqlite3.connect(path) as conn:
-        found = conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    conn.close()
-    return {row[0] for row in found}
+@pytest.fixture(params=KINDS)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database with nothing in it."""
+    if request.param == "sqlite":
+        file = SqliteFile(tmp_path, None)
+        yield file
+        file.close()
+        return
+    found = PostgresDatabase(request.getfixturevalue("postgres"), "template0")
+    yield found
+    found.drop()
 
 
-def epoch(path: Path) -> str:
-    with sqlite3.connect(path) as conn:
-        (found,) = conn.execute("SELECT epoch FROM store").fetchone()
-    conn.close()
-    return str(found)
+def epoch(database: Database) -> str:
+    return str(database.sql("SELECT epoch FROM store")[0][0])
 
 
-def test_the_migrations_make_exactly_the_tables_that_the_code_knows(tmp_path: Path) -> None:
-    migrate.upgrade(url_of(tmp_path / "desk.db"))
+def rows(database: Database) -> dict[str, set[Any]]:
+    return {name: set(database.sql(f"SELECT * FROM {name}")) for name in database.tables()}
 
-    engine = sql.create_engine(f"sqlite:///{tmp_path / 'desk.db'}")
-    with engine.connect() as conn:
-        context = MigrationContext.configure(
-            conn, opts={"compare_type": True, "compare_server_default": True}
-        )
-        differences = compare_metadata(context, metadata)
+
+# Up and down --------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_knows(empty: Database) -> None:
+    migrate.upgrade(empty.url)
+
+    def differences(conn: Connection) -> Any:
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(conn, opts=options)
         checks = {
             table: {check["name"] for check in sql.inspect(conn).get_check_constraints(table)}
             for table in metadata.tables
         }
-    engine.dispose()
+        return compare_metadata(context, metadata), checks
 
-    assert differences == []
+    found, checks = inspected(empty.url, differences)
+    assert found == []
     assert checks == {
         name: {
             constraint.name
@@ -54,35 +74,86 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_knows(tmp_path: Pa
     }
 
 
-def test_the_way_down_leads_back_to_nothing_and_up_again(tmp_path: Path) -> None:
-    path = tmp_path / "desk.db"
-    migrate.upgrade(url_of(path))
-    whole = tables(path)
+def test_the_way_down_leads_back_to_nothing_and_up_again(empty: Database) -> None:
+    migrate.upgrade(empty.url)
+    whole = empty.tables()
 
-    migrate.downgrade(url_of(path), "base")
-    left = tables(path)
-    migrate.upgrade(url_of(path))
+    migrate.downgrade(empty.url, "base")
+    left = empty.tables()
+    migrate.upgrade(empty.url)
 
-    assert left == {"alembic_version"}
-    assert tables(path) == whole == set(metadata.tables) | {"alembic_version"}
+    assert left == ["alembic_version"]
+    assert empty.tables() == whole == sorted([*metadata.tables, "alembic_version"])
 
 
-def test_a_second_upgrade_changes_nothing_and_keeps_the_epoch(tmp_path: Path) -> None:
-    path = tmp_path / "desk.db"
-    migrate.upgrade(url_of(path))
-    before = epoch(path)
+@pytest.fixture
+async def busy(office: Office) -> Database:
+    """A desk in which something has happened, closed."""
+    conv = await office.claimed(ANN)
+    await office.note(WANG, conv)
+    await office.yes(WANG, "resolve_conversation", conv)
+    await office.yes(ANN, "rate_conversation", conv, score=4)
+    await office.opened(BO)
+    office.write("INSERT INTO access (n, login_id, why, at) VALUES (1, 'l', 'logged_out', 0)")
+    office.write("UPDATE store SET access = 1")
+    await office.close()
+    return office.database
 
-    migrate.upgrade(url_of(path))
 
-    assert epoch(path) == before
+@pytest.mark.parametrize("down_to", REVISIONS[1:])
+async def test_a_step_back_and_forth_keeps_what_the_desk_holds(
+    busy: Database, down_to: str
+) -> None:
+    before = rows(busy)
+
+    await asyncio.to_thread(migrate.downgrade, busy.url, down_to)
+    stood = await asyncio.to_thread(migrate.standing, busy.url)
+    await asyncio.to_thread(migrate.upgrade, busy.url)
+
+    assert stood is Standing.BEHIND
+    assert rows(busy) == before
+
+
+def test_a_second_upgrade_changes_nothing_and_keeps_the_epoch(empty: Database) -> None:
+    migrate.upgrade(empty.url)
+    before = epoch(empty)
+
+    migrate.upgrade(empty.url)
+
+    assert epoch(empty) == before
     assert re.fullmatch("[a-z0-9]{8}", before)
 
 
-def test_every_store_gets_an_epoch_of_its_own(tmp_path: Path) -> None:
-    for name in ("one.db", "two.db"):
-        migrate.upgrade(url_of(tmp_path / name))
+def test_two_upgrades_at_once_are_one(empty: Database) -> None:
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(migrate.upgrade, [empty.url] * 3))
 
-    assert epoch(tmp_path / "one.db") != epoch(tmp_path / "two.db")
+    assert migrate.standing(empty.url) is Standing.CURRENT
+    assert len(empty.sql("SELECT epoch FROM store")) == 1
+
+
+def test_a_step_that_fails_leaves_the_schema_as_it_was(empty: Database) -> None:
+    migrate.upgrade(empty.url, REVISIONS[-1])
+    empty.write("ALTER TABLE access RENAME TO hidden")
+    before = empty.tables()
+
+    with pytest.raises(StoreUnavailable, match="access"):
+        migrate.upgrade(empty.url)
+
+    assert empty.tables() == before
+    assert migrate.revision_of(empty.url) == REVISIONS[-1]
+
+
+def test_every_store_gets_an_epoch_of_its_own(tmp_path: Path) -> None:
+    files = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        files.append(SqliteFile(tmp_path / name, None))
+        migrate.upgrade(files[-1].url)
+
+    assert epoch(files[0]) != epoch(files[1])
+    for file in files:
+        file.close()
 
 
 def test_the_folder_of_a_new_store_is_made(tmp_path: Path) -> None:
@@ -92,6 +163,54 @@ def test_the_folder_of_a_new_store_is_made(tmp_path: Path) -> None:
 
 
 def test_the_migrations_form_one_line() -> None:
-    script = ScriptDirectory(str(migrate.MIGRATIONS))
+    assert len(SCRIPT.get_heads()) == len(SCRIPT.get_bases()) == 1
 
-    assert len(script.get_heads()) == len(script.get_bases()) == 1
+
+# How it stands ------------------------------------------------------------------------------------
+
+
+def test_an_empty_database_has_no_schema_and_is_left_so(empty: Database) -> None:
+    found = migrate.standing(empty.url)
+
+    assert found is Standing.MISSING
+    assert empty.tables() == []
+
+
+def test_looking_makes_no_file(tmp_path: Path) -> None:
+    found = migrate.standing(url_of(tmp_path / "none" / "desk.db"))
+
+    assert found is Standing.MISSING
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_of_a_newer_program_is_foreign(empty: Database) -> None:
+    migrate.upgrade(empty.url)
+    empty.write("UPDATE alembic_version SET version_num = '9999'")
+
+    assert migrate.standing(empty.url) is Standing.FOREIGN
+
+
+def test_a_database_that_does_not_answer_is_said(tmp_path: Path) -> None:
+    (tmp_path / "desk.db").write_text("{" * 2_000)
+
+    for url in (url_of(tmp_path / "desk.db"), "postgresql://nobody@127.0.0.1:9/desk"):
+        with pytest.raises(StoreUnavailable):
+            migrate.standing(url)
+
+
+# Restored -----------------------------------------------------------------------------------------
+
+
+async def test_a_restore_gives_every_stream_another_epoch_and_moves_no_position(
+    busy: Database,
+) -> None:
+    streams = "SELECT stream_id, head, floor FROM stream ORDER BY stream_id"
+    before, positions = epoch(busy), busy.sql(streams)
+
+    count = await asyncio.to_thread(migrate.restored, busy.url)
+
+    epochs = {row[0] for row in busy.sql("SELECT epoch FROM stream")}
+    assert count == len(positions) > 5
+    assert epochs == {epoch(busy)}
+    assert epochs != {before}
+    assert busy.sql(streams) == positions

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from deskwire.desk.people import PersonId, Role
@@ -49,10 +52,39 @@ async def test_an_agent_without_a_password_has_no_hash(office: Office) -> None:
 async def test_saving_a_person_again_brings_them_up_to_date(office: Office) -> None:
     async with office.store.writing() as conn:
         await people.save_person(conn, person("ann", language="en"))
-        found = await people.by_wecom(conn, "wx-ann")
+        found = await people.by_id(conn, "ann")
 
     assert found == person("ann", language="en")
     assert office.one("SELECT count(*) FROM person WHERE person_id = 'ann'") == 1
+
+
+async def test_a_member_who_is_known_keeps_all_that_wecom_does_not_say(office: Office) -> None:
+    async with office.store.writing() as conn:
+        await people.save_person(conn, person("ann", language="en", avatar="a", disabled_at=1))
+        found = await people.remember_member(
+            conn, userid="wx-ann", name="安娜", department="财务部", new_id="new"
+        )
+        record = await people.by_id(conn, "ann")
+
+    assert found == "ann"
+    assert record == replace(
+        person("ann", language="en", avatar="a", disabled_at=1), name="安娜", department="财务部"
+    )
+
+
+async def test_whoever_comes_for_the_first_time_twice_at_once_is_one_person(
+    office: Office,
+) -> None:
+    async def come(new_id: str) -> PersonId:
+        async with office.store.writing() as conn:
+            return await people.remember_member(
+                conn, userid="wx-new", name="新人", department="", new_id=new_id
+            )
+
+    found = await asyncio.gather(*(come(f"new-{n}") for n in range(6)))
+
+    assert len(set(found)) == 1
+    assert office.sql("SELECT person_id FROM person WHERE wecom_userid = 'wx-new'") == [(found[0],)]
 
 
 async def test_saving_an_agent_again_replaces_the_groups_and_keeps_the_load(

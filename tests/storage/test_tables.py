@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 
 from tests.flows.office import ANN, BO, WANG, Office
+from tests.kit.databases import NotWritten
 
 FORBIDDEN = {
     "I1: an assignee while it is queued": "UPDATE conversation SET status = 'queued'",
@@ -47,7 +46,6 @@ FORBIDDEN = {
 async def test_the_database_refuses_what_no_rule_would_write(office: Office) -> None:
     await office.claimed(ANN)
     await office.claimed(BO)
-    office.write("PRAGMA foreign_keys = ON")
 
     written = [name for name, statement in FORBIDDEN.items() if is_written(office, statement)]
 
@@ -57,7 +55,7 @@ async def test_the_database_refuses_what_no_rule_would_write(office: Office) -> 
 def is_written(office: Office, statement: str) -> bool:
     try:
         office.write(statement)
-    except sqlite3.IntegrityError:
+    except NotWritten:
         return False
     return True
 
@@ -70,7 +68,7 @@ async def test_the_database_refuses_a_second_unclosed_conversation_in_a_group(
     await office.yes(ANN, "cancel_conversation", conv)
     await office.opened(ANN)
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(NotWritten):
         office.write("UPDATE conversation SET status = 'queued' WHERE conv_id = ?", conv)
 
 
@@ -80,5 +78,5 @@ async def test_the_database_refuses_a_second_rating_of_one_resolution(office: Of
     await office.yes(WANG, "resolve_conversation", conv)
     await office.yes(ANN, "rate_conversation", conv, score=5)
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(NotWritten):
         office.write("INSERT INTO rating SELECT * FROM rating")

@@ -21,7 +21,7 @@ import uvicorn
 from deskwire.app import Configuration, Desk, WeComSettings, now_ms
 from deskwire.desk.people import Principal, Realm
 from deskwire.realtime.uvicorn_protocol import UvicornProtocol
-from tests.flows.office import Office, url_of
+from tests.flows.office import Office
 
 HOST = "desk.test:8000"
 URL = f"http://{HOST}"
@@ -42,7 +42,7 @@ class Site:
     @classmethod
     async def at(cls, office: Office, *origins: str, static: Path | None = None) -> Site:
         configuration = Configuration(
-            database_url=url_of(office.path),
+            database_url=office.database.url,
             origins=origins or (URL, "http://localhost:8000"),
             wecom=WeComSettings(
                 corp_id="wwdemo00000000000",
@@ -51,7 +51,7 @@ class Site:
                 api_url="http://127.0.0.1:9",
                 open_url="http://127.0.0.1:9",
             ),
-            static=static or office.path.parent / "static",
+            static=static or office.database.folder / "static",
         )
         desk = await asyncio.to_thread(Desk, configuration, now=lambda: office.now_ms)
         return cls(desk, office)

@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from deskwire.desk.people import Realm
+from tests.flows.conftest import KINDS
 from tests.flows.office import ANN, BO, CHEN, QIAN, WANG, Office, employee
 from tests.web.site import Site, code, refusal
+
+pytestmark = pytest.mark.parametrize("database", KINDS, indirect=True)
 
 AGENT, EMPLOYEE = Realm.AGENT, Realm.EMPLOYEE
 CY = employee("cy")

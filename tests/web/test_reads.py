@@ -2,8 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from tests.flows.conftest import KINDS
 from tests.flows.office import ANN, BO, LINA, START, WANG
 from tests.web.site import Site, code, refusal
+
+pytestmark = pytest.mark.parametrize("database", KINDS, indirect=True)
 
 
 async def test_boot_says_who_when_and_from_where(site: Site) -> None:

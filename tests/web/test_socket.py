@@ -13,8 +13,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from deskwire.desk.people import Principal, Realm
+from tests.flows.conftest import KINDS
 from tests.flows.office import ANN, MEI, WANG, Office, agent
 from tests.web.site import Site, served
+
+pytestmark = pytest.mark.parametrize("database", KINDS, indirect=True)
 
 _tabs = count(1)
 PROTOCOL = [Subprotocol("desk.v1")]

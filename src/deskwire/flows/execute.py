@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from random import Random
 from typing import Any
 
 from deskwire import telemetry
@@ -23,9 +24,10 @@ from deskwire.desk.events import Stream
 from deskwire.desk.people import Actor, Principal
 from deskwire.desk.refusals import Code, Refusal
 from deskwire.storage import conversations, log, people
-from deskwire.storage.engine import Store, StoreUnavailable, Transaction
+from deskwire.storage.engine import Store, StoreBusy, StoreLost, StoreUnavailable, Transaction
 
-TRIES = 3
+RUNS_AGAIN = 3  # after the first: what lost against another transaction, or lost its answer
+PAUSE_S = (0.01, 0.05)  # times the number of the try: those who met must not meet again
 RETRY_AFTER_S = 1
 CHINA_AHEAD_S = 8 * 3600  # conversation numbers count the days of China Standard Time
 
@@ -57,37 +59,49 @@ class Execute:
         ring: Callable[[str, int], None],
         now: Callable[[], int],
         new_id: Callable[[], str],
+        dice: Random = Random(),  # noqa: B008, S311  jitter only
     ) -> None:
         self._store = store
         self._ring = ring
         self._now = now
         self._new_id = new_id
+        self._dice = dice
 
     async def run(self, who: Principal, command_id: str, command: Command) -> Accepted | Refusal:
         """Carry out the command as this principal. Cancelling the caller does not undo a COMMIT."""
-        # A cancelled request must not leave the one writer's connection in the middle of a
-        # statement.
+        # A cancelled request must not leave a writer's connection in the middle of a statement.
         return await asyncio.shield(self._run(who, command_id, command))
 
     async def _run(self, who: Principal, command_id: str, command: Command) -> Accepted | Refusal:
+        if who.realm not in COMMANDS[name_of(command)].realms:
+            return Refusal(Code.NOT_ALLOWED)
         content_hash = _hash(command)
-        for _ in range(TRIES):
+        for attempt in range(1 + RUNS_AGAIN):
+            if attempt:
+                await asyncio.sleep(attempt * self._dice.uniform(*PAUSE_S))
             try:
                 return await self._once(who, command_id, content_hash, command)
             except conversations.CapacityExceeded:
                 return Refusal(Code.AT_CAPACITY)
-            except StoreUnavailable as fault:
+            except (StoreBusy, StoreLost) as fault:
                 # Also when COMMIT's outcome is unknown: the same id is asked for again, so nothing
-                # happens twice.
+                # happens twice, and "failed" might be a lie.
+                _log.warning("run_again", command=name_of(command), fault=str(fault))
+            except StoreUnavailable as fault:
                 _log.warning("store_unavailable", command=name_of(command), fault=str(fault))
+                break
         return Refusal(Code.TRY_LATER, {"retry_after_s": RETRY_AFTER_S})
 
     async def _once(
         self, who: Principal, command_id: str, content_hash: bytes, command: Command
     ) -> Accepted | Refusal:
+        moment = Moment(now=self._now(), new_id=self._new_id, command_id=command_id)
         try:
             async with self._store.writing() as conn:
-                answer, heads = await self._within(conn, who, command_id, content_hash, command)
+                before = await log.take_command(conn, who, command_id, content_hash, moment.now)
+                if before is not None:
+                    return _again(command_id, before, content_hash)
+                answer, heads = await self._within(conn, who, command, moment)
         except _Refused as refused:
             return refused.refusal
         for stream, head in heads.items():
@@ -95,50 +109,41 @@ class Execute:
         return answer
 
     async def _within(
-        self,
-        conn: Transaction,
-        who: Principal,
-        command_id: str,
-        content_hash: bytes,
-        command: Command,
+        self, conn: Transaction, who: Principal, command: Command, moment: Moment
     ) -> tuple[Accepted, Mapping[Stream, log.Head]]:
-        before = await log.remembered(conn, who, command_id)
-        if before is not None:
-            return _again(command_id, before, content_hash), {}
-        actor = await people.actor(conn, who)
-        if actor is None or who.realm not in COMMANDS[name_of(command)].realms:
-            raise _Refused(Refusal(Code.NOT_ALLOWED))
-        now = self._now()
-        moment = Moment(now=now, new_id=self._new_id, command_id=command_id)
-        decision = await self._decide(conn, actor, command, moment)
-        if isinstance(decision, Refusal):
-            raise _Refused(decision)
+        decision, actor = await self._decide(conn, who, command, moment)
         heads = await conversations.save(conn, decision)
         positions = _visible(actor, decision, heads)
         stored = {"result": dict(decision.result), "positions": positions}
-        await log.remember(conn, who, command_id, content_hash, stored, now)
+        await log.answer_command(conn, who, moment.command_id, stored)
         answer = Accepted(
-            command_id=command_id, replayed=False, result=decision.result, positions=positions
+            command_id=moment.command_id,
+            replayed=False,
+            result=decision.result,
+            positions=positions,
         )
         return answer, heads
 
     async def _decide(
-        self, conn: Transaction, actor: Actor, command: Command, moment: Moment
-    ) -> Decision | Refusal:
+        self, conn: Transaction, who: Principal, command: Command, moment: Moment
+    ) -> tuple[Decision, Actor]:
+        """Lock, read the rights, decide: in this order, so that what was read still stands."""
         if isinstance(command, OpenConversation):
             facts = await conversations.opening(
                 conn,
-                requester=actor.principal.person,
+                requester=who.person,
                 category_id=command.category_id,
                 previous_id=command.previous_id,
                 conv_id=moment.new_id(),
                 day=_day(moment.now),
             )
-            return decide_opening(actor, command, facts, moment)
+            actor = await _actor(conn, who)
+            return _decided(decide_opening(actor, command, facts, moment)), actor
         state = await conversations.load(conn, command.conv)
+        actor = await _actor(conn, who)
         if state is None:
-            return Refusal(Code.NOT_FOUND)
-        return decide(actor, state, command, moment)
+            raise _Refused(Refusal(Code.NOT_FOUND))
+        return _decided(decide(actor, state, command, moment)), actor
 
 
 class _Refused(Exception):
@@ -149,6 +154,19 @@ class _Refused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.code)
         self.refusal = refusal
+
+
+async def _actor(conn: Transaction, who: Principal) -> Actor:
+    actor = await people.actor(conn, who)
+    if actor is None:
+        raise _Refused(Refusal(Code.NOT_ALLOWED))
+    return actor
+
+
+def _decided(decision: Decision | Refusal) -> Decision:
+    if isinstance(decision, Refusal):
+        raise _Refused(decision)
+    return decision
 
 
 def _again(command_id: str, before: log.Remembered, content_hash: bytes) -> Accepted:

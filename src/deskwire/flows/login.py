@@ -22,7 +22,6 @@ from deskwire.storage import logins, people
 from deskwire.storage.engine import Store
 from deskwire.storage.gathering import Gathering
 from deskwire.storage.logins import LoginRecord
-from deskwire.storage.people import PersonRecord
 from deskwire.wecom.client import WeComClient
 from deskwire.wecom.errors import Invisible, LoginCode, WeComFault
 from deskwire.wecom.messages import Member, MemberStatus
@@ -208,18 +207,9 @@ class Logins:
 
     async def _remember(self, userid: str, name: str, department: str) -> PersonId:
         async with self._store.writing() as conn:
-            known = await people.by_wecom(conn, userid)
-            person = PersonRecord(
-                id=known.id if known else self._new_id(),
-                name=name,
-                wecom_userid=userid,
-                department=department,
-                avatar=known.avatar if known else None,
-                language=known.language if known else None,
-                disabled_at=known.disabled_at if known else None,
+            return await people.remember_member(
+                conn, userid=userid, name=name, department=department, new_id=self._new_id()
             )
-            await people.save_person(conn, person)
-        return PersonId(person.id)
 
     async def _sign_in(self, who: Principal) -> SignedIn | Refusal:
         secret, now = secrets.token_urlsafe(32), self._now()

@@ -118,8 +118,7 @@ class Marks:
     async def _store_batch(self, batch: Mapping[_Key, _Waiting]) -> list[Ephemeral]:
         async with self._store.writing() as conn:
             risen = await self._risen(conn, batch)
-            for (_, stream), mark in risen.items():
-                await marks.save(conn, stream, mark)
+            await marks.save(conn, [(stream, mark) for (_, stream), mark in risen.items()])
             return await _signs(conn, risen)
 
     async def _risen(self, conn: Transaction, batch: Mapping[_Key, _Waiting]) -> dict[_Key, Mark]:

@@ -13,7 +13,7 @@ from deskwire.desk import events as ev
 from deskwire.desk.people import Actor, PersonId, Principal, Realm
 from deskwire.realtime import gate as port
 from deskwire.realtime.frames import Ephemeral
-from deskwire.storage import conversations, logins, people
+from deskwire.storage import conversations, log, logins, people
 from deskwire.storage.engine import Store
 from deskwire.storage.gathering import Gathering
 
@@ -44,7 +44,7 @@ class DeskGate:
 
     async def _permit_all(self, arrivals: Sequence[_Arrival]) -> Sequence[port.Permits]:
         async with self._store.reading() as conn:
-            number = await logins.access_number(conn)
+            number = await log.access_number(conn)
             actors = await people.actors(conn, {each.who for each in arrivals})
             records = await logins.by_ids(conn, {each.login for each in arrivals})
             conv_ids = {conv for each in arrivals for conv in each.conversations}
@@ -63,7 +63,7 @@ class DeskGate:
     async def narrowed(self, since: int) -> port.Narrowed:
         """Who lost sight of what after `since`."""
         async with self._store.reading() as conn:
-            number = await logins.access_number(conn)
+            number = await log.access_number(conn)
             losses = await logins.losses_since(conn, since) if since >= 0 else []
         return port.Narrowed(access=number, losses=tuple(_loss(found) for found in losses))
 

@@ -14,7 +14,7 @@ from deskwire.desk.access import Participant, Sight
 from deskwire.desk.conversation import Conversation, Decision, Opening, Status
 from deskwire.desk.office import Category
 from deskwire.desk.people import PersonId, PersonRef, Principal, Realm, Requester
-from deskwire.storage import log, office, people
+from deskwire.storage import dialects, log, office, people
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import (
     conversation,
@@ -76,7 +76,12 @@ async def opening(
     conv_id: str,
     day: str,
 ) -> Opening:
-    """The facts behind an opening. Takes the next number of the day; an abort gives it back."""
+    """The facts behind an opening. Takes the next number of the day; an abort gives it back.
+
+    Openings of one person take turns, as do those of one day: what is counted here stays so.
+    """
+    await people.lock(conn, requester)
+    number = await _next_number(conn, day)
     found = next((c for c in await office.categories(conn) if c.id == category_id), None)
     group_id = found.group.id if found else ""
     of_group = (conversation.c.group_id == group_id, conversation.c.status != Status.CLOSED.value)
@@ -90,7 +95,7 @@ async def opening(
     )
     return Opening(
         conv_id=conv_id,
-        no=f"IT-{day}-{await _next_number(conn, day):04d}",
+        no=f"IT-{day}-{number:04d}",
         category=found,
         unclosed=unclosed,
         queued=int(queued or 0),
@@ -108,17 +113,11 @@ async def _is_own(conn: Transaction, requester: PersonId, previous_id: str | Non
 
 
 async def _next_number(conn: Transaction, day: str) -> int:
-    raised = (
-        update(day_number)
-        .where(day_number.c.day == day)
-        .values(n=day_number.c.n + 1)
-        .returning(day_number.c.n)
+    taking = dialects.insert(conn, day_number).values(day=day, n=1)
+    raised = taking.on_conflict_do_update(
+        index_elements=[day_number.c.day], set_={"n": day_number.c.n + 1}
     )
-    n = (await conn.execute(raised)).scalar_one_or_none()
-    if n is None:
-        await conn.execute(insert(day_number).values(day=day, n=1))
-        return 1
-    return int(n)
+    return int((await conn.execute(raised.returning(day_number.c.n))).scalar_one())
 
 
 async def save(conn: Transaction, decision: Decision) -> dict[ev.Stream, log.Head]:

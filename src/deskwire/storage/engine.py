@@ -1,33 +1,46 @@
-"""The engine and the unit of work: one command, one transaction.
+"""The engine and the unit of work: one command, one transaction, on SQLite or PostgreSQL.
 
-SQLite here: WAL, synchronous=FULL, one writer. Application code never commits; the block that
-opened the transaction does, at its end. Invariant: what `writing` yields is rolled back whole
-unless its block ends without an exception.
+Application code never commits; the block that opened the transaction does, at its end. Invariant:
+what `writing` yields is rolled back whole unless its block ends without an exception.
+
+Locks are taken in this order everywhere: command, person, conversation, agents, timers, marks,
+streams in sorted order, pushes, and the `access` number last. A day's number counts as a
+conversation.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, TypeAlias
 
-from sqlalchemy import event, exc
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import exc
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from deskwire.storage import dialects
 
 Transaction: TypeAlias = AsyncConnection
 DatabaseUrl: TypeAlias = URL
 
-READERS_MAX = 4
-POOL_WAIT_S = 5.0
-
 
 class StoreUnavailable(Exception):
-    """The database did not answer, or not in time.
+    """The database did not answer, or not in time. Nothing of the transaction is kept.
 
-    Nothing of the transaction is known to be kept.
+    Two kinds of it deserve another try at once; see below.
+    """
+
+
+class StoreBusy(StoreUnavailable):
+    """The transaction lost against another one and was rolled back: run it again."""
+
+
+class StoreLost(StoreUnavailable):
+    """The connection ended within the transaction; whether COMMIT took effect is not known.
+
+    Only what may take effect twice without harm is run again.
     """
 
 
@@ -37,31 +50,40 @@ class StoreInUse(Exception):
 
 def sqlite_at(path: Path) -> URL:
     """The address of a SQLite file, whatever characters its path has."""
-    return URL.create("sqlite+aiosqlite", database=str(path))
+    return URL.create(dialects.DRIVERS["sqlite"], database=str(path))
 
 
 class Store:
-    """One database. `writing` and `reading` give a connection inside a transaction of their own."""
+    """One database. `writing` and `reading` give a connection inside a transaction of their own.
 
-    def __init__(self, url: str | URL) -> None:
-        self.url = make_url(url)
-        if self.url.get_backend_name() != "sqlite":
-            raise ValueError(f"only SQLite is supported so far, not {self.url.drivername!r}")
-        self._writer = _engine(self.url, writer=True)
-        self._reader = _engine(self.url, writer=False)
+    `acquire_s` bounds the wait for a connection; without it the database's own bound holds.
+    """
+
+    def __init__(self, url: str | URL, *, acquire_s: float | None = None) -> None:
+        self.url = dialects.driven(make_url(url))
+        self._writer = dialects.writer(self.url, acquire_s=acquire_s)
+        self._reader = dialects.reader(self.url, acquire_s=acquire_s)
         self._lock: IO[str] | None = None
 
+    def __repr__(self) -> str:
+        return f"<Store {self.url.render_as_string(hide_password=True)}>"
+
     @property
-    def path(self) -> Path:
-        return Path(str(self.url.database))
+    def is_for_one_process(self) -> bool:
+        """Whether a second process must not serve this database."""
+        return dialects.is_sqlite(self.url)
 
     def hold(self) -> None:
         """Keep every other process from opening this database as a server. Raises StoreInUse.
 
-        The lock belongs to the process: the system gives it back after a kill as well.
+        Only where it is for one process. The lock belongs to this one: the system gives it back
+        after a kill as well.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.path.with_name(self.path.name + ".lock"))
+        if not self.is_for_one_process:
+            return
+        path = Path(str(self.url.database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(path.with_name(path.name + ".lock"))
 
     async def close(self) -> None:
         await self._writer.dispose()
@@ -71,55 +93,38 @@ class Store:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Transaction]:
-        """A transaction that may write; writers take turns. Raises StoreUnavailable."""
-        with _faults_named():
-            async with self._writer.begin() as conn:
-                yield conn
+        """A transaction that may write. Raises StoreUnavailable.
+
+        On SQLite writers take turns. On PostgreSQL they meet at locks: a row that was read may
+        change until it is locked.
+        """
+        async with _transaction(self._writer) as conn:
+            yield conn
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
         """A transaction whose reads all see one moment of the database. Raises StoreUnavailable."""
-        with _faults_named():
-            async with self._reader.begin() as conn:
-                yield conn
+        async with _transaction(self._reader) as conn:
+            yield conn
 
 
-@contextmanager
-def _faults_named() -> Iterator[None]:
-    """Database faults leave this room under our own name, with the cause attached."""
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[Transaction]:
+    """Faults of the database leave under our own name, with the cause attached."""
+    is_connected = False
     try:
-        yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as fault:
-        raise StoreUnavailable(type(fault).__name__) from fault
-
-
-def _engine(url: URL, *, writer: bool) -> AsyncEngine:
-    engine = create_async_engine(
-        url, pool_size=1 if writer else READERS_MAX, max_overflow=0, pool_timeout=POOL_WAIT_S
-    )
-    begin = "BEGIN IMMEDIATE" if writer else "BEGIN"
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
-        # We begin transactions ourselves: the driver's own rules would begin them late and not at
-        # once exclusively.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in _pragmas(writer=writer):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
-
-
-def _pragmas(*, writer: bool) -> tuple[str, ...]:
-    # FULL: "accepted" means the commit has reached the disk, not only the page cache.
-    shared = ("busy_timeout=5000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")
-    return shared if writer else (*shared, "query_only=ON")
+        async with engine.connect() as conn, conn.begin():
+            is_connected = True
+            yield conn
+    except (exc.DBAPIError, exc.TimeoutError, OSError) as fault:
+        name = type(fault).__name__
+        if dialects.lost_a_race(fault):
+            raise StoreBusy(name) from fault
+        if is_connected and dialects.lost_the_connection(fault):
+            raise StoreLost(name) from fault
+        if dialects.is_outage(fault):
+            raise StoreUnavailable(name) from fault
+        raise
 
 
 def _locked(path: Path) -> IO[str]:

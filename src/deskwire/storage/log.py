@@ -7,16 +7,20 @@ position order is commit order, and an abort leaves no hole. An autoincrement id
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, Select, TextClause, insert, select, text, true, update
+from sqlalchemy.engine import Row
 
 from deskwire.desk.events import Event, Stream, encode
 from deskwire.desk.people import Principal
-from deskwire.storage.engine import Store, Transaction
-from deskwire.storage.tables import access, command, event, store, stream, stream_event
+from deskwire.storage import dialects
+from deskwire.storage.engine import Store, StoreBusy, Transaction
+from deskwire.storage.tables import command, event, store, stream, stream_event
 
 PAGE_BYTES_MAX = 256 * 1024
 _IN_MAX = 500
@@ -73,23 +77,59 @@ class SqlLog:
         """Events from `after` + 1 on: at most `limit` and 256 KiB, at least one if there is one."""
         name = Stream(stream)
         async with self._store.reading() as conn:
-            head = (await heads(conn, [name]))[name]
-            events = await _events(conn, name, after, limit)
-            narrowed = await conn.scalar(select(func.coalesce(func.max(access.c.n), 0)))
-        return Page(epoch=head.epoch, events=events, head=head.position, access=int(narrowed or 0))
+            rows = (await conn.execute(_page(name, after, limit))).all()
+        first = rows[0]
+        return Page(
+            epoch=first.epoch if first.head is None else first.stream_epoch,
+            events=_written(row for row in rows if row.position is not None),
+            head=first.head or 0,
+            access=first.access,
+        )
+
+
+def _page(name: Stream, after: int, limit: int) -> Select[Any]:
+    """Head, events and access number in one statement: one moment, and one way to the server."""
+    events = (
+        select(stream_event.c.position, event.c.body, stream_event.c.voids)
+        .join(event, event.c.event_id == stream_event.c.event_id)
+        .where(stream_event.c.stream_id == name, stream_event.c.position > after)
+        .order_by(stream_event.c.position)
+        .limit(limit)
+        .subquery()
+    )
+    at = store.outerjoin(stream, stream.c.stream_id == name).outerjoin(events, true())
+    return (
+        select(
+            store.c.epoch,
+            store.c.access,
+            stream.c.epoch.label("stream_epoch"),
+            stream.c.head,
+            events,
+        )
+        .select_from(at)
+        .order_by(events.c.position)
+    )
+
+
+def _written(rows: Iterable[Row[Any]]) -> tuple[Written, ...]:
+    page: list[Written] = []
+    size = 0
+    for row in rows:
+        size += len(row.body)
+        if page and size > PAGE_BYTES_MAX:
+            break
+        page.append(Written(row.position, bytes(row.body), row.voids))
+    return tuple(page)
 
 
 async def heads(conn: Transaction, streams: Collection[Stream]) -> dict[Stream, Head]:
     """The heads, within the caller's transaction."""
     found: dict[Stream, Head] = {}
     for some in _chunks(sorted(streams)):
-        rows = await conn.execute(select(stream).where(stream.c.stream_id.in_(some)))
-        for row in rows:
-            found[Stream(row.stream_id)] = Head(row.epoch, row.head, row.floor)
-    missing = [name for name in streams if name not in found]
-    if missing:
-        epoch = await epoch_of(conn)
-        found |= {name: Head(epoch, 0, 1) for name in missing}
+        of_store = store.outerjoin(stream, stream.c.stream_id.in_(some))
+        rows = (await conn.execute(select(store.c.epoch, stream).select_from(of_store))).all()
+        found |= dict.fromkeys(some, Head(rows[0][0], 0, 1))
+        found |= {Stream(name): Head(*at) for _, name, *at in rows if name is not None}
     return found
 
 
@@ -98,24 +138,18 @@ async def epoch_of(conn: Transaction) -> str:
     return str((await conn.execute(select(store.c.epoch))).scalar_one())
 
 
-async def _events(
-    conn: Transaction, stream_id: Stream, after: int, limit: int
-) -> tuple[Written, ...]:
-    rows = await conn.execute(
-        select(stream_event.c.position, event.c.body, stream_event.c.voids)
-        .join(event, event.c.event_id == stream_event.c.event_id)
-        .where(stream_event.c.stream_id == stream_id, stream_event.c.position > after)
-        .order_by(stream_event.c.position)
-        .limit(limit)
-    )
-    page: list[Written] = []
-    size = 0
-    for position, body, voids in rows:
-        size += len(body)
-        if page and size > PAGE_BYTES_MAX:
-            break
-        page.append(Written(position, bytes(body), voids))
-    return tuple(page)
+async def access_number(conn: Transaction) -> int:
+    """How many losses of sight there have been, as of this transaction's moment."""
+    return int((await conn.execute(select(store.c.access))).scalar_one())
+
+
+async def next_access(conn: Transaction) -> int:
+    """The number of a loss of sight, taken as a position is: dense, in the order of commits.
+
+    Every other loss waits for the end of this transaction, so it is the last thing locked.
+    """
+    raised = update(store).values(access=store.c.access + 1).returning(store.c.access)
+    return int((await conn.execute(raised)).scalar_one())
 
 
 async def append(
@@ -141,26 +175,29 @@ async def append(
 
 
 async def _take_positions(conn: Transaction, events: Sequence[Event]) -> dict[Stream, Head]:
-    taken: dict[Stream, Head] = {}
-    for name in sorted({name for item in events for name in item.streams}):
-        n = sum(name in item.streams for item in events)
-        taken[name] = await _take(conn, name, n)
-    return taken
+    counts = Counter(name for item in events for name in item.streams)
+    if not counts:
+        return {}
+    values: dict[str, Any] = {}
+    for i, name in enumerate(sorted(counts)):  # the order in which the rows are locked
+        values |= {f"name{i}": name, f"n{i}": counts[name]}
+    rows = await conn.execute(_taking(len(counts)), values)
+    return {Stream(row.stream_id): Head(row.epoch, row.head, row.floor) for row in rows}
 
 
-async def _take(conn: Transaction, name: Stream, n: int) -> Head:
-    raised = (
-        update(stream)
-        .where(stream.c.stream_id == name)
-        .values(head=stream.c.head + n)
-        .returning(stream.c.epoch, stream.c.head, stream.c.floor)
+@cache
+def _taking(count: int) -> TextClause:
+    """Raise the heads of so many streams, new ones from nothing.
+
+    Written out, for SQLAlchemy composes an INSERT of several rows anew each time.
+    """
+    row = "(:name{0}, (SELECT epoch FROM store), :n{0}, 1)"
+    return text(
+        "INSERT INTO stream (stream_id, epoch, head, floor) VALUES "  # noqa: S608  names are bound
+        + ", ".join(row.format(i) for i in range(count))
+        + " ON CONFLICT (stream_id) DO UPDATE SET head = stream.head + excluded.head"
+        " RETURNING stream_id, epoch, head, floor"
     )
-    row = (await conn.execute(raised)).one_or_none()
-    if row is None:
-        epoch = await epoch_of(conn)
-        await conn.execute(insert(stream).values(stream_id=name, epoch=epoch, head=0, floor=1))
-        row = (await conn.execute(raised)).one()
-    return Head(row.epoch, row.head, row.floor)
 
 
 async def _insert(
@@ -187,39 +224,48 @@ def _anchor(item: Event, name: Stream) -> int | None:
     return item.anchor if name.endswith(":staff") else None
 
 
-async def remembered(conn: Transaction, principal: Principal, command_id: str) -> Remembered | None:
-    """What this principal's command id has led to, or none."""
+async def take_command(
+    conn: Transaction, principal: Principal, command_id: str, content_hash: bytes, now: int
+) -> Remembered | None:
+    """Take a command id: the first thing in its transaction. Returns what it has led to before.
+
+    None: it was free and is ours now, once `answer_command` has told its result. Somebody who is
+    just using the same id is waited for.
+    """
+    taken = await conn.execute(
+        dialects.insert(conn, command)
+        .values(**_key(principal, command_id), content_hash=content_hash, result="", at=now)
+        .on_conflict_do_nothing()
+        .returning(command.c.command_id)
+    )
+    if taken.first() is not None:
+        return None
     row = (
         await conn.execute(
-            select(command.c.content_hash, command.c.result).where(
-                command.c.realm == principal.realm.value,
-                command.c.person == principal.person,
-                command.c.command_id == command_id,
-            )
+            select(command.c.content_hash, command.c.result).where(*_is(principal, command_id))
         )
     ).one_or_none()
-    return Remembered(bytes(row.content_hash), json.loads(row.result)) if row else None
+    if row is None:
+        raise StoreBusy("a command id was forgotten while it was asked for")
+    return Remembered(bytes(row.content_hash), json.loads(row.result))
 
 
-async def remember(
-    conn: Transaction,
-    principal: Principal,
-    command_id: str,
-    content_hash: bytes,
-    result: Mapping[str, Any],
-    now: int,
+async def answer_command(
+    conn: Transaction, principal: Principal, command_id: str, result: Mapping[str, Any]
 ) -> None:
-    """Keep the answer to a command id, in the transaction that carries its effect."""
+    """Keep the answer to a command id that was taken, in the transaction with its effect."""
     await conn.execute(
-        insert(command).values(
-            realm=principal.realm.value,
-            person=principal.person,
-            command_id=command_id,
-            content_hash=content_hash,
-            result=json.dumps(result),
-            at=now,
-        )
+        update(command).where(*_is(principal, command_id)).values(result=json.dumps(result))
     )
+
+
+def _key(principal: Principal, command_id: str) -> dict[str, str]:
+    realm, person = principal
+    return {"realm": realm.value, "person": person, "command_id": command_id}
+
+
+def _is(principal: Principal, command_id: str) -> list[ColumnElement[bool]]:
+    return [command.c[name] == value for name, value in _key(principal, command_id).items()]
 
 
 def _chunks(names: Sequence[Stream]) -> Iterable[Sequence[Stream]]:

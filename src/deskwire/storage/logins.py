@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
 
 from deskwire.desk.people import PersonId, Principal, Realm
+from deskwire.storage import log
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import access, login, person, signin
 
@@ -82,10 +83,8 @@ async def revoke(conn: Transaction, login_id: str, why: str, now: int) -> None:
         .values(revoked=now)
     )
     if changed.rowcount:
-        last = await conn.scalar(select(func.coalesce(func.max(access.c.n), 0)))
-        await conn.execute(
-            insert(access).values(n=int(last or 0) + 1, login_id=login_id, why=why, at=now)
-        )
+        n = await log.next_access(conn)
+        await conn.execute(insert(access).values(n=n, login_id=login_id, why=why, at=now))
 
 
 async def losses_since(conn: Transaction, n: int) -> list[Loss]:
@@ -101,11 +100,6 @@ async def losses_since(conn: Transaction, n: int) -> list[Loss]:
         )
         for row in rows
     ]
-
-
-async def access_number(conn: Transaction) -> int:
-    """The number of the newest loss."""
-    return int(await conn.scalar(select(func.coalesce(func.max(access.c.n), 0))) or 0)
 
 
 async def start_signin(

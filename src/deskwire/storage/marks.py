@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 
 from deskwire.desk.events import Stream
 from deskwire.desk.marks import Mark
 from deskwire.desk.people import Principal, Realm
+from deskwire.storage import dialects
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import mark
 
@@ -49,18 +50,31 @@ async def of_principal(
     }
 
 
-async def save(conn: Transaction, stream: Stream, raised: Mark) -> None:
-    """Store a mark that has risen. The caller read the former one in this transaction."""
-    at = (
-        mark.c.stream_id == stream,
-        mark.c.realm == raised.realm.value,
-        mark.c.person == raised.person,
+async def save(conn: Transaction, risen: Iterable[tuple[Stream, Mark]]) -> None:
+    """Store marks that have risen; what another node stored higher meanwhile stays.
+
+    Rows are locked in one order, whoever stores which.
+    """
+    rows = [
+        {
+            "stream_id": stream,
+            "realm": raised.realm.value,
+            "person": raised.person,
+            "delivered": raised.delivered,
+            "read": raised.read,
+            "at": raised.at,
+        }
+        for stream, raised in risen
+    ]
+    if not rows:
+        return
+    saving = dialects.insert(conn, mark)
+    rising = {
+        name: dialects.Greatest(mark.c[name], saving.excluded[name])
+        for name in ("delivered", "read", "at")
+    }
+    keys = [column.name for column in mark.primary_key]
+    await conn.execute(
+        saving.on_conflict_do_update(index_elements=keys, set_=rising),
+        sorted(rows, key=lambda row: [str(row[key]) for key in keys]),
     )
-    values = {"delivered": raised.delivered, "read": raised.read, "at": raised.at}
-    changed = await conn.execute(update(mark).where(*at).values(**values))
-    if not changed.rowcount:
-        await conn.execute(
-            insert(mark).values(
-                stream_id=stream, realm=raised.realm.value, person=raised.person, **values
-            )
-        )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 
 from deskwire.desk.office import Category, Group
+from deskwire.storage import dialects
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import agent_group, category
 
@@ -12,11 +13,10 @@ from deskwire.storage.tables import agent_group, category
 async def save_group(conn: Transaction, group_id: str, *, name: str, queue_max: int = 200) -> None:
     """Insert the group, or bring the stored one up to date."""
     values = {"name": name, "queue_max": queue_max}
-    changed = await conn.execute(
-        update(agent_group).where(agent_group.c.group_id == group_id).values(**values)
+    saving = dialects.insert(conn, agent_group).values(group_id=group_id, **values)
+    await conn.execute(
+        saving.on_conflict_do_update(index_elements=[agent_group.c.group_id], set_=values)
     )
-    if not changed.rowcount:
-        await conn.execute(insert(agent_group).values(group_id=group_id, **values))
 
 
 async def save_category(
@@ -24,11 +24,10 @@ async def save_category(
 ) -> None:
     """Insert the category, or bring the stored one up to date. Its group must be stored."""
     values = {"name_zh": name_zh, "name_en": name_en, "group_id": group_id, "sort": order}
-    changed = await conn.execute(
-        update(category).where(category.c.category_id == category_id).values(**values)
+    saving = dialects.insert(conn, category).values(category_id=category_id, **values)
+    await conn.execute(
+        saving.on_conflict_do_update(index_elements=[category.c.category_id], set_=values)
     )
-    if not changed.rowcount:
-        await conn.execute(insert(category).values(category_id=category_id, **values))
 
 
 async def groups(conn: Transaction) -> list[Group]:

@@ -13,6 +13,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Row
 
 from deskwire.desk.people import Actor, PersonId, PersonRef, Principal, Realm, Role
+from deskwire.storage import dialects
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import agent, group_member, person
 
@@ -51,10 +52,32 @@ async def by_id(conn: Transaction, person_id: str) -> PersonRecord | None:
     return _record(row) if row else None
 
 
-async def by_wecom(conn: Transaction, userid: str) -> PersonRecord | None:
-    """The person behind a WeCom user id, which the caller has in lower case."""
-    row = (await conn.execute(select(person).where(person.c.wecom_userid == userid))).one_or_none()
-    return _record(row) if row else None
+async def remember_member(
+    conn: Transaction, *, userid: str, name: str, department: str, new_id: str
+) -> PersonId:
+    """The person behind a WeCom user id (in lower case), brought up to date; a new one if need be.
+
+    Whoever signs in for the first time twice at once is one person all the same.
+    """
+    saving = dialects.insert(conn, person).values(
+        person_id=new_id, wecom_userid=userid, name=name, department=department
+    )
+    found = await conn.execute(
+        saving.on_conflict_do_update(
+            index_elements=[person.c.wecom_userid],
+            set_={"name": saving.excluded.name, "department": saving.excluded.department},
+        ).returning(person.c.person_id)
+    )
+    return PersonId(found.scalar_one())
+
+
+async def lock(conn: Transaction, person_id: PersonId) -> None:
+    """Let what this person begins take turns, to the end of the transaction."""
+    await conn.execute(
+        select(person.c.person_id)
+        .where(person.c.person_id == person_id)
+        .with_for_update(key_share=True)  # rows that refer to the person are written all the same
+    )
 
 
 async def credentials(conn: Transaction, login_name: str) -> tuple[PersonId, str | None] | None:
@@ -79,11 +102,10 @@ async def save_person(conn: Transaction, record: PersonRecord) -> None:
         "language": record.language,
         "disabled_at": record.disabled_at,
     }
-    changed = await conn.execute(
-        update(person).where(person.c.person_id == record.id).values(**values)
+    saving = dialects.insert(conn, person).values(person_id=record.id, **values)
+    await conn.execute(
+        saving.on_conflict_do_update(index_elements=[person.c.person_id], set_=values)
     )
-    if not changed.rowcount:
-        await conn.execute(insert(person).values(person_id=record.id, **values))
 
 
 async def save_agent(conn: Transaction, record: AgentRecord) -> None:
@@ -95,11 +117,10 @@ async def save_agent(conn: Transaction, record: AgentRecord) -> None:
         "availability": record.availability,
         "capacity": record.capacity,
     }
-    changed = await conn.execute(
-        update(agent).where(agent.c.person_id == record.person).values(**values)
+    saving = dialects.insert(conn, agent).values(person_id=record.person, load=0, **values)
+    await conn.execute(
+        saving.on_conflict_do_update(index_elements=[agent.c.person_id], set_=values)
     )
-    if not changed.rowcount:
-        await conn.execute(insert(agent).values(person_id=record.person, load=0, **values))
     await conn.execute(group_member.delete().where(group_member.c.person_id == record.person))
     for group_id in record.groups:
         await conn.execute(insert(group_member).values(group_id=group_id, person_id=record.person))

@@ -34,14 +34,15 @@ metadata = MetaData(
 )
 
 # The log ------------------------------------------------------------------------------------------
-# ------------------
 
 store = Table(
-    # One row: the epoch that new streams take. A restore changes it, and with it every stream's.
+    # One row: the epoch that new streams take (a restore changes it, and with it every stream's),
+    # and the number of the newest row of `access`.
     "store",
     metadata,
     Column("one", Integer, primary_key=True),
     Column("epoch", String(8), nullable=False),
+    Column("access", BigInteger, nullable=False),
 )
 
 stream = Table(
@@ -113,8 +114,7 @@ mark = Table(
     CheckConstraint("read <= delivered AND read >= 0", name="order"),
 )
 
-# People and logins
-# --------------------------------------------------------------------------------------------------
+# People and logins --------------------------------------------------------------------------------
 
 person = Table(
     "person",
@@ -168,7 +168,6 @@ signin = Table(
 )
 
 # The office ---------------------------------------------------------------------------------------
-# ------------------
 
 agent_group = Table(
     "agent_group",
@@ -196,7 +195,6 @@ category = Table(
 )
 
 # Conversations ------------------------------------------------------------------------------------
-# ------------------
 
 day_number = Table(
     # How many conversations were opened on a day: the last part of a conversation's number.

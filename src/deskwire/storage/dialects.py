@@ -1,0 +1,265 @@
+"""Where SQLite and PostgreSQL differ: every such statement, both forms side by side.
+
+All other SQL of this room is the same on both. Must never know: a table of ours, or what a
+transaction is for.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import AsyncAdaptedQueuePool, BigInteger, NullPool, Table, event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+SQLITE_WRITERS: Final = 1
+SQLITE_READERS: Final = 4
+SQLITE_ACQUIRE_S: Final = 5.0  # writers take turns in one connection, so a crowd has to wait
+
+# Ten connections a node. Apart, so that writers who wait for a lock leave readers their own.
+PG_WRITERS: Final = 6
+PG_READERS: Final = 4
+PG_ACQUIRE_S: Final = 2.0
+PG_CONNECT_S: Final = 2.0
+PG_ANSWER_S: Final = 8.0  # above the server's own 5 s: it is for a network that says nothing at all
+PG_TIMEOUTS: Final = {
+    "statement_timeout": "5000",
+    "lock_timeout": "2000",
+    "idle_in_transaction_session_timeout": "10000",
+}
+PG_MIGRATION_LOCK: Final = 0x6465736B  # "desk": one process changes the schema at a time
+
+Insert: TypeAlias = sqlite.Insert | postgresql.Insert
+
+
+# Addresses and connections ------------------------------------------------------------------------
+
+
+def driven(url: URL) -> URL:
+    """The address with the driver that we use. Raises ValueError for another database."""
+    name = url.get_backend_name()
+    if name not in DRIVERS:
+        raise ValueError(f"SQLite or PostgreSQL, not {url.drivername!r}")
+    if name == "postgresql" and "sslmode" in url.query:
+        # libpq's word, which every other program wants there, is `ssl` for our driver.
+        url = url.update_query_dict({"ssl": url.query["sslmode"]})
+        url = url.difference_update_query(["sslmode"])
+    return url.set(drivername=DRIVERS[name])
+
+
+def is_sqlite(url: URL) -> bool:
+    """Whether one process alone owns this database."""
+    return url.get_backend_name() == "sqlite"
+
+
+def writer(url: URL, *, acquire_s: float | None = None) -> AsyncEngine:
+    """Connections whose transactions may write. On SQLite there is one: writers take turns."""
+    if is_sqlite(url):
+        return _sqlite(url, SQLITE_WRITERS, acquire_s, begin="BEGIN IMMEDIATE")
+    engine = _postgresql(url, PG_WRITERS, acquire_s, isolation="READ COMMITTED")
+    _insist_on_durable_commits(engine)
+    return engine
+
+
+def reader(url: URL, *, acquire_s: float | None = None) -> AsyncEngine:
+    """Connections that cannot write; each transaction sees one moment of the database."""
+    if is_sqlite(url):
+        return _sqlite(url, SQLITE_READERS, acquire_s, begin="BEGIN", pragmas=("query_only=ON",))
+    settings = {"default_transaction_read_only": "on"}
+    return _postgresql(url, PG_READERS, acquire_s, isolation="REPEATABLE READ", settings=settings)
+
+
+def migrator(url: URL) -> AsyncEngine:
+    """One connection to change the schema with, however long it takes.
+
+    On SQLite references are not enforced meanwhile, for a table is changed by replacing it.
+    """
+    if is_sqlite(url):
+        engine = create_async_engine(url, poolclass=NullPool)
+        _on_sqlite_connect(engine, "BEGIN IMMEDIATE", ("foreign_keys=OFF",))
+        return engine
+    return create_async_engine(
+        url, poolclass=NullPool, connect_args={"timeout": PG_CONNECT_S, "server_settings": {}}
+    )
+
+
+def _sqlite(
+    url: URL, size: int, acquire_s: float | None, *, begin: str, pragmas: tuple[str, ...] = ()
+) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=SQLITE_ACQUIRE_S if acquire_s is None else acquire_s,
+    )
+    _on_sqlite_connect(engine, begin, ("foreign_keys=ON", *pragmas))
+    return engine
+
+
+def _on_sqlite_connect(engine: AsyncEngine, begin: str, pragmas: tuple[str, ...]) -> None:
+    # FULL: "accepted" means the commit has reached the disk, not only the page cache.
+    shared = ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL")
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # We begin transactions ourselves: the driver's own rules would begin them late and not at
+        # once exclusively.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (*shared, *pragmas):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def _postgresql(
+    url: URL,
+    size: int,
+    acquire_s: float | None,
+    *,
+    isolation: str,
+    settings: dict[str, str] | None = None,
+) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=PG_ACQUIRE_S if acquire_s is None else acquire_s,
+        isolation_level=isolation,
+        connect_args={
+            "timeout": PG_CONNECT_S,
+            "command_timeout": PG_ANSWER_S,
+            "server_settings": {**PG_TIMEOUTS, "application_name": "deskwire", **(settings or {})},
+        },
+    )
+    _without_nul(engine)
+    return engine
+
+
+def _without_nul(engine: AsyncEngine) -> None:
+    """No text here holds NUL, and the server takes none, not even to find nothing by it.
+
+    What the rules let in has none; a name that a stranger asks for may.
+    """
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute", retval=True)
+    def replaced(
+        _conn: Connection,
+        _cursor: Any,
+        statement: str,
+        values: Any,
+        _context: Any,
+        executemany: bool,  # noqa: FBT001  SQLAlchemy's words
+    ) -> tuple[str, Any]:
+        if executemany:
+            return statement, [_row_without_nul(row) for row in values]
+        return statement, _row_without_nul(values)
+
+
+def _row_without_nul(values: Any) -> Any:
+    if not any(isinstance(value, str) and "\0" in value for value in values):
+        return values
+    return tuple(v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in values)
+
+
+def _insist_on_durable_commits(engine: AsyncEngine) -> None:
+    """A server set to answer COMMIT before it is on the disk would make "accepted" a lie."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false)"
+            " WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        cursor.close()
+        connection.commit()
+
+
+# Faults -------------------------------------------------------------------------------------------
+
+# serialization_failure, deadlock_detected
+_PG_LOST_A_RACE = ("40001", "40P01")
+# A table, column or right that is not there says that the schema is not ours, not that a statement
+# is wrong; all other faults of these classes are our own bugs.
+_PG_NO_OUTAGE_CLASSES = ("22", "23", "42")
+_PG_SCHEMA_IS_OTHER = ("42P01", "42703", "42501")
+_SQLITE_PRIMARY = 0xFF  # an extended code's low byte is its primary one
+
+
+def lost_a_race(fault: Exception) -> bool:
+    """Whether the database rolled back for another transaction's sake. Running again may do."""
+    cause = fault.orig if isinstance(fault, exc.DBAPIError) else None
+    if isinstance(cause, sqlite3.Error):
+        return _sqlite_code(cause) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return getattr(cause, "sqlstate", None) in _PG_LOST_A_RACE
+
+
+def lost_the_connection(fault: Exception) -> bool:
+    """Whether the answer never came: if the fault met a COMMIT, nobody knows what it did."""
+    if not isinstance(fault, exc.DBAPIError):
+        # The driver lets the system's own errors through; a connection not yet made is none lost.
+        return isinstance(fault, TimeoutError | ConnectionResetError | BrokenPipeError)
+    if isinstance(fault.orig, sqlite3.Error):
+        return _sqlite_code(fault.orig) == sqlite3.SQLITE_IOERR
+    return fault.connection_invalidated
+
+
+def is_outage(fault: Exception) -> bool:
+    """Whether the database is at fault; a statement that breaks a rule is ours."""
+    if not isinstance(fault, exc.DBAPIError):
+        return isinstance(fault, exc.TimeoutError | OSError)
+    if isinstance(fault.orig, sqlite3.Error):
+        return isinstance(fault, exc.OperationalError | exc.InterfaceError)
+    state = getattr(fault.orig, "sqlstate", None) or ""
+    return state in _PG_SCHEMA_IS_OTHER or not state.startswith(_PG_NO_OUTAGE_CLASSES)
+
+
+def _sqlite_code(fault: sqlite3.Error) -> int:
+    return getattr(fault, "sqlite_errorcode", 0) & _SQLITE_PRIMARY
+
+
+# Statements ---------------------------------------------------------------------------------------
+
+
+def insert(conn: AsyncConnection, table: Table) -> Insert:
+    """An INSERT that can be told what to do where the row is there: the same words on both.
+
+    Where somebody else's row of the same key is not committed yet, PostgreSQL waits for its end.
+    """
+    if conn.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+class Greatest(FunctionElement[int]):
+    """The greater of two numbers: `max` here, `greatest` there."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(Greatest, "sqlite")
+def _(element: Greatest, compiler: Any, **kw: Any) -> str:
+    return f"max({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(Greatest, "postgresql")
+def _(element: Greatest, compiler: Any, **kw: Any) -> str:
+    return f"greatest({compiler.process(element.clauses, **kw)})"
+
+
+def lock_the_schema(conn: Connection) -> None:
+    """Wait until no other process changes the schema. Held to the end of the transaction."""
+    if conn.dialect.name == "postgresql":  # on SQLite BEGIN IMMEDIATE has done it
+        conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({PG_MIGRATION_LOCK})")
