@@ -259,6 +259,24 @@ def _(element: Greatest, compiler: Any, **kw: Any) -> str:
     return f"greatest({compiler.process(element.clauses, **kw)})"
 
 
+class ClockMs(FunctionElement[int]):
+    """The database's own clock, Unix ms: one for all nodes, whatever theirs say."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(ClockMs, "sqlite")
+def _(_element: ClockMs, _compiler: Any, **_kw: Any) -> str:
+    return "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+
+
+@compiles(ClockMs, "postgresql")
+def _(_element: ClockMs, _compiler: Any, **_kw: Any) -> str:
+    # Not now(): that is when the transaction began, which may have waited for a lock since.
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
 def lock_the_schema(conn: Connection) -> None:
     """Wait until no other process changes the schema. Held to the end of the transaction."""
     if conn.dialect.name == "postgresql":  # on SQLite BEGIN IMMEDIATE has done it

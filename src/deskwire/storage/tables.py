@@ -114,6 +114,19 @@ mark = Table(
     CheckConstraint("read <= delivered AND read >= 0", name="order"),
 )
 
+timer = Table(
+    # What is to happen at a time. Claimed under a lease; `lease_no` rises with every claim and
+    # every arming, so that whoever comes late with an older one changes nothing.
+    "timer",
+    metadata,
+    Column("kind", String(32), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("due", BigInteger, nullable=False),
+    Column("lease_no", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Index("ix_timer_due", "due"),
+)
+
 # People and logins --------------------------------------------------------------------------------
 
 person = Table(
