@@ -100,8 +100,8 @@ class _Kept:
 class MemoryLog:
     """The log of a manager used alone: lost with the process, the same promises until then.
 
-    `epoch` names this process's life, anew at each start: positions of another are not comparable. `access` is raised
-    by the tests and by an embedding app whose gate narrows somebody's sight.
+    `epoch` names this process's life, anew at each start: positions of another are not comparable.
+    `access` is raised by the tests and by an embedding app whose gate narrows somebody's sight.
     """
 
     def __init__(self, *, epoch: str, events_max: int = 10_000) -> None:

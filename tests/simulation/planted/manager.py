@@ -59,6 +59,7 @@ def _connect_with(patches: Patches, *, awaits_old_close: bool) -> None:
         self._note(who, connection_id, websocket, transport)
         for loser, code in losers.items():
             loser.close(code, "")
+        connection.join(self._crowds[realm])
         return connection_id
 
     patches.set(ConnectionManager, "_connect", connect)

@@ -1,0 +1,143 @@
+"""The crowd over real sockets of our class: every way of sending mixed, on both loops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from random import Random
+
+import pytest
+
+from deskwire import ConnectionManager
+from deskwire.realtime.uvicorn_protocol import UvicornProtocol
+from tests.realtime.serving import serving, until
+from tests.realtime.test_baseline_sockets import baseline_app
+from tests.realtime.wirepeer import TEXT, WirePeer, everybody_leaves
+
+PEOPLE = ("li", "wang", "zhao")
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": request.param == "uvloop"}
+
+
+@pytest.fixture
+async def manager() -> ConnectionManager:
+    return ConnectionManager()
+
+
+@pytest.fixture
+async def port(manager: ConnectionManager) -> AsyncIterator[int]:
+    async with serving(baseline_app(manager), ws=UvicornProtocol) as port:
+        yield port
+        await everybody_leaves()
+        await manager.tasks.close()
+
+
+async def arrives(
+    manager: ConnectionManager, port: int, who: str, *, small: bool = False
+) -> WirePeer:
+    before = manager.active_connections.get(who)
+    peer = await WirePeer.open(port, f"/agent/{who}", small=small)
+    await until(lambda: manager.active_connections.get(who) not in (None, before))
+    return peer
+
+
+async def numbers(peer: WirePeer, count: int) -> list[int]:
+    found = []
+    for _ in range(count):
+        opcode, payload = await peer.next()
+        assert opcode == TEXT
+        found.append(json.loads(payload)["n"])
+    return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_the_way_each_gets_all_of_theirs_in_the_order_of_the_calls(
+    manager: ConnectionManager, port: int, seed: int
+) -> None:
+    peers = {who: await arrives(manager, port, who) for who in PEOPLE}
+    due: dict[str, list[int]] = {who: [] for who in PEOPLE}
+    dice = Random(seed)
+
+    for number in range(400):
+        if dice.random() < 0.6:
+            reach = await manager.broadcast({"n": number})
+            assert (reach.people, reach.connections) == (3, 3)
+            to = list(PEOPLE)
+        else:
+            to = dice.sample(PEOPLE, 1)
+            assert await manager.send_to_agent(to[0], {"n": number})
+        for who in to:
+            due[who].append(number)
+        if dice.random() < 0.2:
+            await asyncio.sleep(dice.choice((0, 0, 0.002)))
+
+    assert {who: await numbers(peer, len(due[who])) for who, peer in peers.items()} == due
+
+
+async def test_who_falls_behind_misses_nothing_and_keeps_step_again(
+    manager: ConnectionManager, port: int
+) -> None:
+    crowd = manager._crowds["agent"]
+    slow = await arrives(manager, port, "li", small=True)
+    quick = await arrives(manager, port, "wang")
+    assert not crowd.apart
+    sent = 0
+    while not crowd.apart:  # until the kernel takes no more from the one that does not read
+        reach = await manager.broadcast({"n": sent, "body": "x" * 60_000})
+        sent += 1
+        assert reach.connections == 2
+        assert await numbers(quick, 1) == [sent - 1]
+
+    assert [member.said_id for member in crowd.apart] == ["li"]
+    for _ in range(3):
+        assert (await manager.broadcast({"n": sent})).people == 2
+        sent += 1
+    assert await numbers(slow, sent) == list(range(sent))
+    await until(lambda: not crowd.apart)
+    await manager.broadcast({"n": sent})
+
+    assert await numbers(slow, 1) == [sent]
+
+
+async def test_who_was_replaced_or_taken_out_hears_no_broadcast(
+    manager: ConnectionManager, port: int
+) -> None:
+    old = await arrives(manager, port, "li")
+    new = await arrives(manager, port, "li")
+    assert await old.close_code() == 4504
+    await arrives(manager, port, "wang")
+
+    manager.disconnect("wang", manager.active_connections["wang"])
+    reach = await manager.broadcast({"n": 1})
+
+    assert (reach.people, reach.connections) == (1, 1)
+    assert await numbers(new, 1) == [1]
+
+
+async def test_what_was_taken_before_a_disconnect_or_a_close_still_arrives(
+    manager: ConnectionManager, port: int
+) -> None:
+    taken_out = await arrives(manager, port, "li")
+    closed = await arrives(manager, port, "wang")
+    for number in range(3):  # the last two wait for the end of the turn
+        await manager.broadcast({"n": number})
+    socket = manager.active_connections["wang"]
+
+    manager.disconnect("li", manager.active_connections["li"])
+    manager.disconnect("wang", socket)
+    await socket.close(4506)
+
+    assert await numbers(taken_out, 3) == [0, 1, 2]
+    assert await numbers(closed, 3) == [0, 1, 2]
+    assert await closed.close_code() == 4506
+
+
+async def test_an_empty_realm_is_nobody(manager: ConnectionManager, port: int) -> None:
+    await WirePeer.open(port, "/employee/li")
+    await until(lambda: "li" in manager.employee_connections)
+
+    assert not await manager.broadcast({"n": 1})
