@@ -343,6 +343,27 @@ describe("watching", () => {
     expect(kinds(outs)).toEqual(["complaint", "gone"]);
   });
 
+  test("a watch above the bound is gone at once", () => {
+    const names = Array.from({ length: 200 }, (_, n) => [`s${n}`, ["e1", 5]]);
+    const page = opened(Object.fromEntries(names));
+    expect(page.delivery.watch({ more: null, s0: ["e1", 3] }, 0)).toEqual([
+      { do: "gone", stream: "more", why: "too_many_watches" },
+    ]);
+    expect(page.delivery.place("more")).toBeUndefined();
+  });
+
+  test("a server that takes fewer watches is asked for the first ones", () => {
+    const page = new Page();
+    page.delivery.watch({ a: ["e1", 5], b: ["e1", 5], c: ["e1", 5] }, 0);
+    page.delivery.start(0);
+    page.delivery.opened(WHO, 0);
+    const outs = page.receive({ ...HELLO, limits: { ...HELLO.limits, watches: 2 } });
+    expect(outs.slice(1)).toEqual([
+      { do: "gone", stream: "c", why: "too_many_watches" },
+      { do: "send", frame: { op: "watch", watch: { a: ["e1", 5], b: ["e1", 5] } } },
+    ]);
+  });
+
   test("an answer that fits no question begins anew", () => {
     const page = opened({ a: ["e1", 5] });
     const outs = page.receive({ op: "watched", stream: "a", epoch: "e1", position: 8, head: 9 });

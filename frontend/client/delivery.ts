@@ -64,6 +64,8 @@ const SLEPT_MS = 15_000;
 const SOON_MS = 1_000;
 const TYPING_MS = 3_000;
 const VIEWING_MS = 20_000;
+/** Until `hello` names another bound. */
+const WATCHES = 200;
 /** Frames kept back from acks by count, for what a person does. */
 const RESERVE = 10;
 
@@ -100,6 +102,7 @@ export class Delivery {
   private probes = 0;
   private ackAt: number | null = null;
   private unacked = 0;
+  private most = WATCHES;
   private rate = 20;
   private tokens = 40;
   private tokensAt = 0;
@@ -122,13 +125,17 @@ export class Delivery {
     });
   }
 
-  /** Watch these, or again from another place. */
+  /** Watch these, or again from another place. One too many is `gone` at once. */
   watch(places: Record<string, From>, now: number): Out[] {
     return this.step(now, () => {
       const ask: string[] = [];
       for (const stream of Object.keys(places)) {
         const place = places[stream] ?? null;
         const before = this.sights.get(stream);
+        if (!before && this.sights.size >= this.most) {
+          this.out.push({ do: "gone", stream, why: "too_many_watches" });
+          continue;
+        }
         const waits = before?.state === "asked" && this.greeted;
         const sight = { ...(before ?? newSight()), ...startOf(place) };
         this.sights.set(stream, sight);
@@ -253,8 +260,7 @@ export class Delivery {
       this.tokens = 2 * this.rate;
       const watch: Record<string, From> = {};
       for (const [stream, sight] of this.sights) {
-        if (sight.next === "unwatch") this.sights.delete(stream);
-        else watch[stream] = placeOf(sight);
+        watch[stream] = placeOf(sight);
         sight.askedAt = now;
       }
       const { client, visible } = this;
@@ -399,6 +405,21 @@ export class Delivery {
       expected.since = this.now;
       expected.doubtful = false;
     }
+    this.keepWithin(frame.limits?.watches ?? this.most);
+  }
+
+  /** `identify` named more than this server takes, so it has taken none of them. */
+  private keepWithin(watches: number): void {
+    this.most = watches;
+    if (this.sights.size <= watches) return;
+    const wanted = [...this.sights].filter(([, sight]) => sight.next !== "unwatch");
+    this.sights = new Map(wanted.slice(0, watches));
+    for (const [stream] of wanted.slice(watches)) {
+      this.expected.delete(stream);
+      this.out.push({ do: "gone", stream, why: "too_many_watches" });
+    }
+    for (const sight of this.sights.values()) sight.askedAt = -1;
+    this.askFor([...this.sights.keys()]);
   }
 
   private bye(frame: any): void {

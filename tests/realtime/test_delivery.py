@@ -372,6 +372,7 @@ def test_asked_below_the_head_is_watched_and_read() -> None:
         ([EPOCH, 6], Permit(), At(position=5), "ahead"),
         ([EPOCH, 5], Permit(until=4), At(position=9), "ahead"),
         ([EPOCH, 3], Permit(), At(position=9, floor=5), "trimmed"),
+        ([EPOCH, 3], Permit(until=4), At(position=9, floor=6), "trimmed"),
         ([EPOCH, 3], Permit(after=4), At(position=9), "trimmed"),
         ([EPOCH, 0], Permit(), At(position=5_001), "far"),
     ],
@@ -399,6 +400,7 @@ def test_what_cannot_resume_is_reset(place: Any, permit: Permit, head: At, why: 
         ([EPOCH, 2], Permit(), At(position=5, floor=3), 2),
         ([EPOCH, 0], Permit(), At(position=5_000), 0),
         ([EPOCH, 4], Permit(until=4), At(position=9), 4),
+        ([EPOCH, 4], Permit(until=4), At(position=9, floor=8), 4),  # a snapshot of who has left
     ],
 )
 def test_what_can_resume_is_watched_where_it_stands(
@@ -584,6 +586,12 @@ def test_who_left_sees_up_to_until_and_no_sign() -> None:
     assert bench.ephemeral(sign()).did == ()
     typing = bench.receive(frames.Typing(stream="s", on=True))
     assert typing.the("error")["code"] == "denied"
+
+
+def test_who_left_with_everything_is_not_reset_when_the_floor_passes() -> None:
+    bench = Bench().live(5).permitted(Permit(until=5), At(position=5))
+
+    assert bench.permitted(Permit(until=5), At(position=9, floor=8)).did == ()
 
 
 # --- errors, rate, marks -------------------------------------------------------------------------

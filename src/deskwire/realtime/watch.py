@@ -94,7 +94,7 @@ class Watch:
             return "epoch"
         if position > self.end:
             return "ahead"
-        if position + 1 < floor or position < self.permit.after:
+        if position < self.permit.after or self._lacks(floor, position, self.end):
             return "trimmed"
         if self.end - position > events_max:
             return "far"
@@ -106,7 +106,8 @@ class Watch:
             return "epoch"
         if head.position < self.sent:
             return "ahead"
-        if permit.after > self.sent or head.floor > self.sent + 1:
+        end = head.position if permit.until is None else min(head.position, permit.until)
+        if permit.after > self.sent or self._lacks(head.floor, self.sent, end):
             return "trimmed"
         return None
 
@@ -120,6 +121,15 @@ class Watch:
             return False
         self.head = max(self.head, position)
         return True
+
+    @staticmethod
+    def _lacks(floor: int, position: int, end: int) -> bool:
+        """Whether the next event for this watcher is gone from the log.
+
+        Who left and has everything lacks nothing, though the floor rose above `until`: a reset
+        would lead to a snapshot at `until`, and that to the next reset.
+        """
+        return position + 1 < floor and position < end
 
     @property
     def shows_signs(self) -> bool:
