@@ -83,10 +83,14 @@ REALTIME_PURE = (
     *("frames", "codes", "delivery", "hub", "transport", "log", "gate", "rfc6455"),
     *("backlog", "limits", "outputs", "pulse", "watch", "window"),  # delivery's parts
 )
+BENCH_PURE = (  # all of a client but its socket
+    *("reading", "budget", "comeback", "expected", "outs", "phases", "sight", "wire"),
+)
 SIMULATOR_PURE = ("chance", "faults", "people", "world")
 WECOM_PURE = ("crypto", "messages", "errors", "limits")
 PURE = {
     *(f"realtime.{name}" for name in REALTIME_PURE),
+    *(f"bench.{name}" for name in BENCH_PURE),
     *(f"wecom.{name}" for name in WECOM_PURE),
     *(f"wecom.simulator.{name}" for name in SIMULATOR_PURE),
 }
