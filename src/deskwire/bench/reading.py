@@ -315,6 +315,11 @@ class Reading:
         )
 
     @property
+    def is_over(self) -> bool:
+        """Nothing comes any more by itself: stopped, or closed."""
+        return isinstance(self._phase, Stopped | Closed)
+
+    @property
     def places(self) -> dict[Stream, Place | None]:
         """Where each stream that is watched stands here; None: from now on."""
         return self._sights.places
