@@ -18,8 +18,13 @@ export interface SocketOptions {
   realm: string;
   client: string;
   login: (why: number | null) => Promise<void>;
-  /** Origin of the server when it is not the page's own. */
+  /** Origin of the server when it is not the page's own. Outside a browser there is no page's own. */
   base?: string | undefined;
+  /**
+   * For Node, where no browser sends the login: headers of the upgrade and of requests, `Cookie` and `Origin` among
+   * them. Asked for before each try, so a new login is taken up. A browser's WebSocket takes none: leave it out there.
+   */
+  headers?: (() => Record<string, string>) | undefined;
   /** My own read mark went out; nobody else will tell this page. */
   marked?: ((stream: string, read: number) => void) | undefined;
 }
@@ -251,7 +256,7 @@ class PageSocket implements Socket {
     if (attempt !== this.attempt) return;
     let socket: WebSocket;
     try {
-      socket = new WebSocket(this.address(), SUBPROTOCOL);
+      socket = new WebSocket(this.address(), this.protocols());
     } catch {
       return this.do(this.delivery.lost(1006, clock()));
     }
@@ -287,6 +292,11 @@ class PageSocket implements Socket {
     return `${this.origin().replace(/^http/, "ws")}/ws/${this.options.realm}`;
   }
 
+  private protocols(): any {
+    const headers = this.options.headers?.();
+    return headers ? { protocols: [SUBPROTOCOL], headers } : SUBPROTOCOL;
+  }
+
   private origin(): string {
     return this.options.base ?? location.origin;
   }
@@ -305,7 +315,11 @@ class PageSocket implements Socket {
         method: "POST",
         body: "{}",
         credentials: "same-origin",
-        headers: { "Content-Type": "application/json", "Deskwire-Client": this.options.client },
+        headers: {
+          ...this.options.headers?.(),
+          "Content-Type": "application/json",
+          "Deskwire-Client": this.options.client,
+        },
         signal: stop.signal,
       });
       const after = Number(answer.headers.get("Retry-After"));

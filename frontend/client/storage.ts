@@ -8,15 +8,22 @@ export interface Store {
   keys(): string[];
 }
 
-export function storeOver(open: () => Storage): Store {
+/** What of a browser's Storage is used; its own type is unknown where there is no DOM. */
+interface Shelf {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+}
+
+export function storeOver(open: () => Shelf): Store {
   const memory = new Map<string, string>();
-  let storage: Storage | null = null;
+  let storage: Shelf | null = null;
   try {
     storage = open();
   } catch {
     storage = null;
   }
-  const attempt = <T>(act: (storage: Storage) => T, otherwise: T): T => {
+  const attempt = <T>(act: (storage: Shelf) => T, otherwise: T): T => {
     try {
       return storage ? act(storage) : otherwise;
     } catch {

@@ -18,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from tests.kit.conversations import sample
+from tests.kit.employee import browser, command, cookie, opened, say, signed_in
 from tests.kit.server import DeskServer
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -38,37 +39,7 @@ EmployeeAt = Callable[[DeskServer, str], httpx.Client]
 @pytest.fixture
 def employee_at() -> Iterator[EmployeeAt]:
     with ExitStack() as clients:
-        yield lambda server, userid: _signed_in(clients.enter_context(_browser(server)), userid)
-
-
-def _browser(server: DeskServer) -> httpx.Client:
-    headers = {"Origin": server.url, "Deskwire-Client": "tests/1"}
-    return httpx.Client(
-        base_url=server.url, headers=headers, follow_redirects=True, timeout=5, trust_env=False
-    )
-
-
-def _signed_in(client: httpx.Client, userid: str) -> httpx.Client:
-    """The login of the simulated WeCom, gone through as a browser does."""
-    client.post("/_wecom/_sim/person", json={"userid": userid}).raise_for_status()
-    client.get("/login/employee", params={"to": "/h5"}).raise_for_status()
-    assert "deskwire-employee" in client.cookies
-    return client
-
-
-def command(client: httpx.Client, command_id: str, name: str, **body: Any) -> httpx.Response:
-    return client.post(
-        "/api/employee/commands",
-        json={"name": name, **body},
-        headers={"Command-Id": command_id},
-    )
-
-
-def opened(client: httpx.Client, text: str) -> str:
-    args = {"category_id": "network", "kind": "text", "body": text}
-    answer = command(client, str(uuid.uuid4()), "open_conversation", args=args)
-    conv_id: str = answer.raise_for_status().json()["result"]["conv_id"]
-    return conv_id
+        yield lambda server, userid: signed_in(clients.enter_context(browser(server)), userid)
 
 
 def bodies(client: httpx.Client, conv_id: str) -> list[str]:
@@ -84,12 +55,11 @@ def socket_of(
     server: DeskServer, client: httpx.Client, streams: dict[str, Any], tab: str = "a"
 ) -> Iterator[ClientConnection]:
     """A socket that has identified itself."""
-    cookie = f"deskwire-employee={client.cookies['deskwire-employee']}"
     opening = connect(
         f"ws://127.0.0.1:{server.port}/ws/employee",
         origin=Origin(server.url),
         subprotocols=[Subprotocol("desk.v1")],
-        additional_headers={"Cookie": cookie},
+        additional_headers={"Cookie": cookie(client)},
         proxy=None,
     )
     identify = {"op": "identify", "protocol": 1, "client": "tests/1", "visible": True}
@@ -179,8 +149,7 @@ def test_a_socket_resumes_on_a_server_started_anew(
 
     server.restart()
     for text in ("第二条", "第三条"):
-        args = {"kind": "text", "body": text}
-        command(client, str(uuid.uuid4()), "post_message", conv=conv_id, args=args)
+        say(client, conv_id, text)
     frames: list[dict[str, Any]] = []
     with socket_of(server, client, {stream: [epoch, position]}) as socket:
         while not frames or frames[-1]["op"] != "live":

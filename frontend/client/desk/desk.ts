@@ -26,6 +26,8 @@ export interface DeskOptions {
   person?: string;
   /** Origin of the server when it is not the page's own. */
   base?: string;
+  /** For Node: see SocketOptions. */
+  headers?: () => Record<string, string>;
 }
 
 export interface Watch {
@@ -106,12 +108,12 @@ class PageDesk implements Desk {
 
   constructor(options: DeskOptions) {
     this.options = options;
-    const { realm, client, base } = options;
+    const { realm, client, base, headers } = options;
     this.gate = new LoginGate(async (why) => {
       await options.login(why);
       this.loggedIn(why);
     });
-    this.request = requestsTo(`${base ?? ""}/api/${realm}`, client);
+    this.request = requestsTo(`${base ?? ""}/api/${realm}`, client, headers);
     const replied = (reply: Reply) => this.socket.expect(reply.positions ?? {});
     this.commands = new Commands(this.request, this.gate, replied);
     this.outbox = new Outbox({
@@ -128,7 +130,7 @@ class PageDesk implements Desk {
     });
     const login = (why: number | null) => this.gate.enter(why);
     const marked = (stream: string, read: number) => this.marked(stream, read);
-    this.socket = openSocket({ realm, client, base, login, marked });
+    this.socket = openSocket({ realm, client, base, headers, login, marked });
     if (options.person) this.know(options.person);
     this.listen();
   }

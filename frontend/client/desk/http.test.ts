@@ -1,5 +1,5 @@
-import { describe, expect, test } from "vitest";
-import { isTransient, Refusal, readAnswer, retryDelay, Unreachable } from "./http.ts";
+import { describe, expect, test, vi } from "vitest";
+import { isTransient, Refusal, readAnswer, requestsTo, retryDelay, Unreachable } from "./http.ts";
 
 const refusal = { code: "closed", message: "已结束", detail: { a: 1 }, retry: "decide_anew" };
 const caught = (status: number, text: string): any => {
@@ -53,4 +53,23 @@ test("a delay is 1 … 30 s", () => {
     1_000, 2_000, 16_000, 30_000, 30_000,
   ]);
   expect(retryDelay(1, null, () => 0.999)).toBeLessThan(1_500);
+});
+
+test("where no browser sends the login, a request carries headers of its own, asked for each time", async () => {
+  const sent: any[] = [];
+  vi.stubGlobal("fetch", async (url: string, { headers }: any) => {
+    sent.push([url, headers.Cookie, headers["Deskwire-Client"]]);
+    return new Response("{}");
+  });
+  let login = "a";
+  const request = requestsTo("http://desk/api/employee", "x/1", () => ({ Cookie: login }));
+
+  await request("GET", "/boot");
+  login = "b";
+  await request("GET", "/boot");
+
+  expect(sent).toEqual([
+    ["http://desk/api/employee/boot", "a", "x/1"],
+    ["http://desk/api/employee/boot", "b", "x/1"],
+  ]);
 });

@@ -45,14 +45,19 @@ export type Request = <T>(
 
 const ANSWER_MS = 15_000;
 
-/** Requests under `root`, which is `<origin>/api/<realm>`. */
-export function requestsTo(root: string, client: string): Request {
+/** Requests under `root`, which is `<origin>/api/<realm>`; `own` headers where no browser sends the login. */
+export function requestsTo(
+  root: string,
+  client: string,
+  own?: () => Record<string, string>,
+): Request {
   return async <T>(
     method: "GET" | "POST",
     path: string,
     { body, commandId }: { body?: unknown; commandId?: string } = {},
   ): Promise<T> => {
     const headers: Record<string, string> = {
+      ...own?.(),
       Accept: "application/json",
       "Deskwire-Client": client,
     };
