@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).resolve().parent
+COMPILERS: Final = ("cc", "gcc", "clang")
 FLAGS: Final = ("-O2", "-std=gnu11", "-Wall", "-Wextra")
 
 
@@ -39,8 +40,21 @@ def program(name: str) -> Path:
     return built
 
 
+def both() -> None:
+    """Builds what every weighing needs, or ends with what is missing."""
+    try:
+        for name in ("load", "limit"):
+            program(name)
+    except CannotBuild as why:
+        raise SystemExit(str(why)) from None
+
+
+def has_compiler() -> bool:
+    return any(map(shutil.which, COMPILERS))
+
+
 def compiler_path() -> str:
-    for name in ("cc", "gcc", "clang"):
+    for name in COMPILERS:
         if found := shutil.which(name):
             return found
     raise CannotBuild(

@@ -2,9 +2,9 @@
  *
  *   limit PORT SNDBUF    SNDBUF 0 leaves the kernel's own
  *
- * Accepts WebSocket connections and obeys the lines of servers/driver.py on stdin: flood and pace,
- * with the same replies. Events of one burst are joined into one write where `join` is 1, else written one by
- * one. A socket that cannot take a whole frame is closed: nothing waits here.
+ * Accepts WebSocket connections and obeys the lines of servers/driver.py on stdin: flood, pace and
+ * push, with the same replies. Events of one burst are joined into one write where `join` is 1, else
+ * written one by one. A socket that cannot take a whole frame is closed: nothing waits here.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -149,6 +149,22 @@ static void run(double seconds, double per_s, int burst, size_t size, bool join)
     fflush(stdout);
 }
 
+/* Each event to one of the sockets, whichever. */
+static void push(double seconds, size_t size) {
+    uint64_t began = now_ns(), end = began + (uint64_t)(seconds * 1e9);
+    uint32_t n = 0;
+    while (now_ns() < end && count > 0) {
+        for (int k = 0; k < 20 && count > 0; k++, n++) {
+            int fd = sockets[rand() % count];
+            size_t used = put_event(burst_frames, n, now_ns(), size);
+            if (write(fd, burst_frames, used) != (ssize_t)used) lose(fd);
+        }
+        turn(0);
+    }
+    printf("{\"events\":%u,\"seconds\":%.6f,\"at\":[]}\n", n, (double)(now_ns() - began) / 1e9);
+    fflush(stdout);
+}
+
 static bool obey(void) {
     char line[256];
     ssize_t got = read(0, line, sizeof line - 1);
@@ -159,6 +175,12 @@ static bool obey(void) {
     if (sscanf(line, "flood %lf %d %d %d", &seconds, &burst, &size, &join) >= 3 ||
         sscanf(line, "pace %lf %lf %d %d %d", &seconds, &per_s, &burst, &size, &join) >= 4)
         run(seconds, per_s, burst, (size_t)size, join);
+    else if (sscanf(line, "push %lf %d", &seconds, &size) == 2)
+        push(seconds, (size_t)size);
+    else {
+        printf("{\"unknown\":\"%.40s\"}\n", strtok(line, "\n"));
+        fflush(stdout);
+    }
     return true;
 }
 

@@ -5,9 +5,11 @@ Everything here waits with a deadline: a server that stands is a result, not a h
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
+import signal
 import statistics
 import subprocess
 import tempfile
@@ -18,12 +20,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import build
-from bench.subjects import Subject
+from bench.subjects import Order, Subject
 
 EVENT_BYTES: Final = 300
 SETTLE_S: Final = 0.5
-STALLED_SNDBUF: Final = 32 * 1024
-STALLED_EVENT_BYTES: Final = 2_000
+ARRIVE_S: Final = 310  # load.c gives up after 300
 
 
 class Stands(Exception):
@@ -32,25 +33,14 @@ class Stands(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Processor time of a process and its threads."""
+    """Processor time of a server's processes and their threads."""
 
     total_s: float
     user_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How long each part of a round is."""
-
-    connections: int
-    flood_s: float = 2.0
-    paced_s: float = 3.0
-    paced_per_s: float = 10.0
-    burst: int = 10
-
-
 class Talker:
-    """A child that takes lines and answers each with one line of JSON."""
+    """A child that takes lines and answers each with one line of JSON. Ends with all it started."""
 
     def __init__(self, command: Sequence[str], core: int | None) -> None:
         self._name = Path(command[0]).name
@@ -61,6 +51,7 @@ class Talker:
             stdout=subprocess.PIPE,
             stderr=self._complaints,
             cwd=build.HERE.parent,
+            start_new_session=True,
         )
         self.pid = self._process.pid
         if core is not None:
@@ -89,10 +80,15 @@ class Talker:
                 self._lines += data
         line, _, self._lines = self._lines.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
+        if "unknown" in answer:
+            raise self._stands(f"does not know what was asked: {answer['unknown']}")
         return answer
 
     def end(self) -> None:
-        self._process.kill()
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -111,33 +107,42 @@ def cores() -> tuple[int | None, int | None]:
     return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
 
 
-def cost_of(pid: int) -> Cost:
+def cost_of(*pids: int) -> Cost:
     """The scheduler's nanoseconds for the total; the ticks of /proc/PID/stat part it."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    tick = os.sysconf("SC_CLK_TCK")
-    return Cost(total_s=total / 1e9, user_s=int(fields[11]) / tick)
+    total = ticks = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # a thread that has ended since
+                total += int((task / "schedstat").read_text().split()[0])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11])
+    return Cost(total_s=total / 1e9, user_s=ticks / os.sysconf("SC_CLK_TCK"))
 
 
-def rss_kib(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise Stands("the server has ended")
+def rss_kib(*pids: int) -> int:
+    found = [
+        int(line.split()[1])
+        for pid in pids
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmRSS:")
+    ]
+    if len(found) < len(pids):
+        raise Stands("the server has ended")
+    return sum(found)
 
 
 @dataclass(slots=True)
 class Weighing:
-    """A server with its connections, ready to be told to send."""
+    """A server with its connections, ready to be told what to do."""
 
     server: Talker
+    pids: tuple[int, ...]  # whose processor time and memory are the server's
     load: Talker
     arrival: dict[str, float]
     connections: int
 
     def flood(self, seconds: float, burst: int = 1, *, join: bool = False) -> dict[str, Any]:
+        """As fast as it goes, one turn of the server's loop between bursts."""
         line = f"flood {seconds} {burst} {EVENT_BYTES} {int(join)}"
         return self._phase(line, seconds, times=False)
 
@@ -150,20 +155,85 @@ class Weighing:
         *,
         join: bool = False,
     ) -> dict[str, Any]:
+        """So many bursts a second; also how late deliveries were."""
         line = f"pace {seconds} {per_s} {burst} {size} {int(join)}"
         return self._phase(line, seconds, times=True)
 
-    def _phase(self, line: str, seconds: float, *, times: bool) -> dict[str, Any]:
+    def push(self, seconds: float) -> dict[str, Any]:
+        """Each event to one client by name, at random, as fast as it goes."""
+        line = f"push {seconds} {EVENT_BYTES} {self.connections}"
+        return self._phase(line, seconds, times=False, to_one=True)
+
+    def begin(self) -> None:
         self.load.ask("begin", 10)
-        before = cost_of(self.server.pid)
+
+    def count(self, events: int, wait_ms: int = 15_000) -> dict[str, Any]:
+        """What every reader has had since `begin`, once all have had `events` of them."""
+        got = self.load.ask(f"end {events} {wait_ms} 0", wait_ms / 1_000 + 15)
+        return got | {"complete": _is_complete(got, events)}
+
+    def send(self, events: int) -> None:
+        """So many events, to whoever is there."""
+        self.server.ask(f"send {events} {EVENT_BYTES}", 60)
+
+    def more(self, count: int, *, stalled: bool) -> None:
+        """Further connections. The stalled ones stop reading once they are in."""
+        entered = self.load.ask(f"more {count} {int(stalled)}", ARRIVE_S)
+        if entered["connected"] < count:
+            raise Stands(f"{entered['connected']} of {count} further connections got in")
+
+    def cut(self, first: int, count: int) -> None:
+        self.load.ask(f"cut {first} {count}", 30)
+
+    def back(self, first: int, count: int, window_ms: int, wait_s: int = 60) -> dict[str, Any]:
+        """These come back from their places, spread over the window."""
+        before = cost_of(*self.pids)
+        line = f"back {first} {count} {window_ms} {wait_s * 1_000}"
+        got = self.load.ask(line, wait_s + 15)
+        spent = cost_of(*self.pids).total_s - before.total_s
+        return got | {"cpu_us": spent * 1e6 / count, "load_us": got["cpu_s"] * 1e6 / count}
+
+    def drain(self, wait_ms: int) -> dict[str, Any]:
+        """The stalled look at last: what had been said to them, and how each was closed."""
+        return self.load.ask(f"drain {wait_ms}", wait_ms / 1_000 + 15)
+
+    def stats(self) -> dict[str, Any]:
+        """What the server says of its connections: how many, and closed with which code."""
+        return self.server.ask("stats", 30)
+
+    def rss_kib(self) -> int:
+        return rss_kib(*self.pids)
+
+    @contextmanager
+    def looking_at_the_loop(self, found: dict[str, Any]) -> Iterator[None]:
+        """How long the server's loop kept a callback waiting meanwhile, ms."""
+        self.server.ask("lag 1", 10)
+        yield
+        found |= self.server.ask("lag 0", 30)
+
+    def _phase(
+        self, line: str, seconds: float, *, times: bool, to_one: bool = False
+    ) -> dict[str, Any]:
+        self.load.ask("begin each" if to_one else "begin", 10)
+        before = cost_of(*self.pids)
         sent = self.server.ask(line, seconds + 30)
-        wait_ms = 1_000 if sent.get("stuck") else 15_000
-        got = self.load.ask(f"end {sent['events']} {wait_ms} {int(times)}", 30)
-        after = cost_of(self.server.pid)
+        wait_ms = 1_000 if sent.get("stuck") else 30_000
+        got = self.load.ask(f"end {sent['events']} {wait_ms} {int(times)}", 45)
+        after = cost_of(*self.pids)
+        got["complete"] = _is_complete(got, sent["events"], to_one=to_one)
         result = _per_delivery(sent, got, before, after)
         if times:
-            result |= _lateness(sent["at"], got["last_ns"], sent["events"])
+            result |= _lateness(sent, got)
         return result
+
+
+def _is_complete(got: dict[str, Any], events: int, *, to_one: bool = False) -> bool:
+    """Whether every reader, or the one it was for, has had every event once and in order."""
+    if got["disordered"] or got["gaps"] or got["repeats"]:
+        return False
+    if to_one:
+        return bool(got["events"] == got["once"] == events)
+    return bool(got["least"] == got["most"] == events)
 
 
 def _per_delivery(
@@ -175,92 +245,84 @@ def _per_delivery(
     return {
         "events": sent["events"],
         "deliveries": got["events"],
-        "complete": got["least"] == got["most"] == sent["events"] and not got["disordered"],
+        "complete": got["complete"],
+        "least": got["least"],
+        "most": got["most"],
         "stuck": bool(sent.get("stuck")),
         "gone": got["gone"],
+        "codes": got["codes"],
         "cpu_us": total_us,
         "user_us": user_us,
         "system_us": total_us - user_us,
         "per_s": got["events"] / sent["seconds"],
         "events_per_frame": got["events"] / max(1, got["frames"]),
+        "events_per_read": got["events"] / max(1, got["reads"]),
         "bytes": got["bytes"] / deliveries,
         "acks": got["acks"],
         "load_us": got["cpu_s"] * 1e6 / deliveries,
     }
 
 
-def _lateness(at: Sequence[int], last: Sequence[int], events: int) -> dict[str, Any]:
-    """From before the first byte was written to when the last reader had it."""
-    late_ms = sorted((b - a) / 1e6 for a, b in zip(at, last, strict=False) if b > a)
-    if len(late_ms) < max(2, events // 2):
-        return {"last_p50_ms": None, "last_p99_ms": None}
-    p99 = statistics.quantiles(late_ms, n=100, method="inclusive")[98]
-    return {"last_p50_ms": statistics.median(late_ms), "last_p99_ms": p99}
+def _lateness(sent: dict[str, Any], got: dict[str, Any]) -> dict[str, Any]:
+    """From before the first byte was written to when the readers had it: each, the first, the last.
+
+    What the first waits for is the server alone; the last waits for all who are served before.
+    """
+    found = {name: got.get(name) for name in ("late_p50_ms", "late_p99_ms", "late_max_ms")}
+    for name in ("first", "last"):
+        late_ms = sorted(
+            (b - a) / 1e6 for a, b in zip(sent["at"], got[f"{name}_ns"], strict=False) if b > a
+        )
+        if len(late_ms) < max(2, sent["events"] // 2):
+            continue
+        p99 = statistics.quantiles(late_ms, n=100, method="inclusive")[98]
+        found |= {f"{name}_p50_ms": statistics.median(late_ms), f"{name}_p99_ms": p99}
+        found[f"{name}_max_ms"] = late_ms[-1]
+    return found
 
 
 @contextmanager
 def weighing(
-    subject: Subject, connections: int, *, stalled: float = 0.0, sndbuf: int = 0
+    subject: Subject, connections: int, *, further: int = 0, sndbuf: int = 0
 ) -> Iterator[Weighing]:
-    """The server started, its connections in; ended whatever happens."""
+    """The server started, its connections in, ended whatever happens. `further` come later."""
     server_core, load_core = cores()
-    server = Talker(subject.command(sndbuf), server_core)
-    load: Talker | None = None
-    try:
-        port = server.hear(30)["port"]
-        _settle()
-        rss_before, cost_before = rss_kib(server.pid), cost_of(server.pid)
-        command = (
-            str(build.program("load")), "--port", str(port), "--connections", str(connections),
-            "--stalled", str(stalled), *subject.load,
-        )  # fmt: skip
-        load = Talker(command, load_core)
-        entered = load.hear(90)
-        cost_after = cost_of(server.pid)
-        if entered["connected"] < connections:
-            raise Stands(f"{entered['connected']} of {connections} connections got in")
-        _settle()
-        arrival = {
-            "connects_per_s": connections / entered["seconds"],
-            "connect_cpu_us": (cost_after.total_s - cost_before.total_s) * 1e6 / connections,
-            "kib_per_connection": (rss_kib(server.pid) - rss_before) / connections,
-        }
-        yield Weighing(server=server, load=load, arrival=arrival, connections=connections)
-    finally:
-        if load is not None:
-            load.end()
-        server.end()
+    with tempfile.TemporaryDirectory(prefix="deskwire-bench-") as folder:
+        order = Order(people=connections + further, sndbuf=sndbuf, folder=Path(folder))
+        server = Talker(subject.command(order), server_core)
+        load: Talker | None = None
+        try:
+            ready = server.hear(60)
+            pids = tuple(ready.get("pids", (server.pid,)))
+            _settle()
+            rss_before, cost_before = rss_kib(*pids), cost_of(*pids)
+            command = (
+                str(build.program("load")), "--port", str(ready["port"]),
+                "--connections", str(connections), *subject.load,
+            )  # fmt: skip
+            load = Talker(command, load_core)
+            entered = load.hear(ARRIVE_S)
+            cost_after = cost_of(*pids)
+            if entered["connected"] < connections:
+                raise Stands(f"{entered['connected']} of {connections} connections got in")
+            _settle()
+            arrival = {
+                "connects_per_s": connections / entered["seconds"],
+                "connect_cpu_us": (cost_after.total_s - cost_before.total_s) * 1e6 / connections,
+                "turned_away": entered["turned_away"],
+                "connect_load_us": entered["cpu_s"] * 1e6 / connections,
+                "kib_per_connection": (rss_kib(*pids) - rss_before) / connections,
+            }
+            yield Weighing(
+                server=server, pids=pids, load=load, arrival=arrival, connections=connections
+            )
+        finally:
+            if load is not None:
+                load.end()
+            server.end()
 
 
 def _settle() -> None:
     """Lets what came with the start die away; nothing tells when it has."""
     with selectors.DefaultSelector() as selector:
         selector.select(SETTLE_S)
-
-
-def fan_out(subject: Subject, plan: Plan, parts: Sequence[str]) -> dict[str, Any]:
-    """One server, one round: storm and memory come with the connections, the rest is sent."""
-    with weighing(subject, plan.connections) as scales:
-        found: dict[str, Any] = {"arrival": scales.arrival}
-        scales.flood(0.3)  # warm
-        if "flood" in parts:
-            found["flood"] = scales.flood(plan.flood_s)
-        if "paced" in parts:
-            found["paced"] = scales.pace(plan.paced_s, plan.paced_per_s)
-        if "burst" in parts:
-            found["burst"] = scales.flood(plan.flood_s / 2, plan.burst)
-            if subject.name == "limit":
-                found["burst_joined"] = scales.flood(plan.flood_s / 2, plan.burst, join=True)
-        return found
-
-
-def stalled(subject: Subject, plan: Plan) -> dict[str, Any]:
-    """The others' lateness with a quarter that never reads, and without."""
-    found: dict[str, Any] = {}
-    readers = plan.connections - plan.connections // 4  # as many in both
-    for name, count, share in (("without", readers, 0.0), ("with", plan.connections, 0.25)):
-        with weighing(subject, count, stalled=share, sndbuf=STALLED_SNDBUF) as scales:
-            # Past every buffer of those who do not read, slowly enough for those who do.
-            scales.pace(3.0, 100, 1, STALLED_EVENT_BYTES)
-            found[name] = scales.pace(plan.paced_s * 2, plan.paced_per_s)
-    return found

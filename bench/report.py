@@ -69,21 +69,23 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def markdown(result: Mapping[str, Any]) -> str:
     rounds, words = result["rounds"], result["subjects"]
-    parts = [f"# {result['date']}: {result['title']}", "", *_about(result)]
+    parts = [f"# {result['date']}: {result['title']}", "", *about(result)]
     for n in result["connections"]:
         here = [s for s in words if any((r["subject"], r["connections"]) == (s, n) for r in rounds)]
         if any("flood" in r for r in rounds):
-            parts += ["", f"## One event to each of {n:,} connections", "", _costs(result, here, n)]
-            parts += ["", _ratios(rounds, here, n)]
+            parts += ["", f"## One event to each of {n:,} connections", "", costs(result, here, n)]
+            parts += ["", cost_ratios(rounds, here, n)]
         if any("paced" in r or "arrival" in r for r in rounds):
             parts += ["", f"## Lateness, memory and arrival, {n:,} connections", ""]
             parts.append(_lateness(result, here, n))
         if any("burst" in r for r in rounds):
             parts += ["", f"## Bursts of {result['burst']} events, {n:,} connections", ""]
-            parts.append(_bursts(rounds, here, n))
+            parts.append(bursts(rounds, here, n))
+        if any("push" in r for r in rounds):
+            parts += ["", f"## One event to one of {n:,} connections", "", pushes(rounds, here, n)]
         if any("stalled" in r for r in rounds):
             parts += ["", f"## A quarter of {n:,} connections never reads", ""]
-            parts.append(_stalled(rounds, here, n))
+            parts.append(stalled(rounds, here, n))
     if len(result["connections"]) > 1:
         parts += ["", "## More connections, the same cost?", "", _scale(result)]
     if result["faults"]:
@@ -91,7 +93,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _about(result: Mapping[str, Any]) -> list[str]:
+def about(result: Mapping[str, Any]) -> list[str]:
     machine = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
     versions = ", ".join(f"{key} {value}" for key, value in result["versions"].items())
     lines = [
@@ -108,7 +110,7 @@ def _about(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _costs(result: Mapping[str, Any], here: Sequence[str], n: int) -> str:
+def costs(result: Mapping[str, Any], here: Sequence[str], n: int) -> str:
     rounds = result["rounds"]
 
     def row(s: str) -> Sequence[str]:
@@ -118,17 +120,17 @@ def _costs(result: Mapping[str, Any], here: Sequence[str], n: int) -> str:
         return (
             result["subjects"][s], spread(v("cpu_us")), middle(v("user_us")),
             middle(v("system_us")), middle(v("per_s"), 0), middle(v("bytes"), 0),
-            middle(v("load_us")),
+            middle(v("events_per_read")), middle(v("load_us")),
         )  # fmt: skip
 
     head = (
         "server, as fast as it goes", "CPU µs per delivery", "user", "system", "deliveries/s",
-        "bytes", "the load's µs",
+        "bytes", "events per read", "the load's µs",
     )  # fmt: skip
     return table(head, [row(s) for s in here])
 
 
-def _ratios(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
+def cost_ratios(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
     references = [s for s in REFERENCES if s in here]
     rows = []
     for s in here:
@@ -158,13 +160,15 @@ def _lateness(result: Mapping[str, Any], here: Sequence[str], n: int) -> str:
     return table(head, [row(s) for s in here])
 
 
-def _bursts(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
+def bursts(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
     looks = [(s, s, "burst") for s in here]
     if "limit" in here:
         looks.insert(1, ("limit", "limit, joined", "burst_joined"))
     rows = []
     for s, name, part in looks:
         look = figure(part, "cpu_us")
+        if not values(rounds, s, n, look):
+            continue
         to_limit = ratios(rounds, n, (s, look), ("limit", figure("burst", "cpu_us")))
         rows.append(
             (
@@ -178,10 +182,48 @@ def _bursts(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
     return table(head, rows)
 
 
-def _stalled(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
-    before, after = (figure("stalled", which, "last_p99_ms") for which in ("without", "with"))
+def arrivals(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
+    """The storm as all come in, and what each then holds."""
+
+    def row(s: str) -> Sequence[str]:
+        def v(name: str, digits: int) -> str:
+            return spread(values(rounds, s, n, figure("arrival", name)), digits)
+
+        load = middle(values(rounds, s, n, figure("arrival", "connect_load_us")), 0)
+        away = middle(values(rounds, s, n, figure("arrival", "turned_away")), 0)
+        cpu, kib = v("connect_cpu_us", 0), v("kib_per_connection", 1)
+        return (f"`{s}`", v("connects_per_s", 0), cpu, load, away, kib)
+
+    head = (
+        "server", "connects/s", "CPU µs per connect", "the load's µs", "turned away and came again",
+        "KiB per idle connection",
+    )  # fmt: skip
+    return table(head, [row(s) for s in here])
+
+
+def pushes(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
+    """One event to one of many."""
+    look = figure("push", "cpu_us")
+    rows = [
+        (
+            f"`{s}`",
+            spread(found),
+            middle(values(rounds, s, n, figure("push", "user_us"))),
+            middle(values(rounds, s, n, figure("push", "per_s")), 0),
+            spread(ratios(rounds, n, (s, look), ("serial", look)), 2),
+        )
+        for s in here
+        if (found := values(rounds, s, n, look))
+    ]
+    head = ("server, one event to one of all", "CPU µs per push", "user", "pushes/s", "of `serial`")
+    return table(head, rows)
+
+
+def stalled(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
+    """The healthy ones' lateness before and while a quarter stalls, delivery by delivery."""
+    before, after = (figure("stalled", which, "late_p99_ms") for which in ("without", "with"))
     before_p50, after_p50 = (
-        figure("stalled", which, "last_p50_ms") for which in ("without", "with")
+        figure("stalled", which, "late_p50_ms") for which in ("without", "with")
     )
     stuck = figure("stalled", "with", "stuck")
 
@@ -193,12 +235,14 @@ def _stalled(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
             spread(values(rounds, s, n, before)),
             spread(values(rounds, s, n, after)),
             spread(ratios(rounds, n, (s, after), (s, before)), 2),
+            middle(values(rounds, s, n, figure("stalled", "kib_per_stalled")), 0),
             f"{sum(values(rounds, s, n, stuck)):.0f} of {result_count(rounds, s, n)}",
         )
 
     head = (
-        "server", "the others' p50, ms, without", "with", "p99 without", "with",
-        "p99, with / without", "rounds in which it stood",
+        "server", "the others' p50, ms, before", "while they stall", "p99 before",
+        "while they stall", "p99, while / before", "KiB per stalled connection",
+        "rounds in which it stood",
     )  # fmt: skip
     return table(head, [row(s) for s in here])
 

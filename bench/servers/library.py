@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-from typing import Any
 
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from bench.servers.driver import Event, obey, say
+from bench.servers.driver import Event, Hooks, Start, obey, say
 
 
-async def _main(door: socket.socket, settings: dict[str, Any]) -> None:
+async def _main(start: Start) -> None:
     connections: set[ServerConnection] = set()
 
     async def stay(connection: ServerConnection) -> None:
@@ -25,14 +23,15 @@ async def _main(door: socket.socket, settings: dict[str, Any]) -> None:
     async def send(event: Event) -> None:
         broadcast(connections, json.dumps(event, ensure_ascii=False, separators=(",", ":")))
 
-    compression = "deflate" if settings["ws_per_message_deflate"] else None
+    compression = "deflate" if start.uvicorn["ws_per_message_deflate"] else None
+    door = start.door()
     async with serve(stay, sock=door, compression=compression):
         say({"port": door.getsockname()[1]})
-        await obey(send)
+        await obey(Hooks(broadcast=send))
 
 
-def run(door: socket.socket, settings: dict[str, Any]) -> None:
+def run(start: Start) -> None:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_main(door, settings))
+        runner.run(_main(start))

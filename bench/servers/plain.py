@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import socket
-from typing import Any
-
-from bench.servers.driver import on_uvicorn
+from bench.servers.driver import Hooks, Start, on_uvicorn
 from bench.servers.serial import application
+from bench.servers.stream import standing
 from deskwire import ConnectionManager
 
 
-def run(door: socket.socket, settings: dict[str, Any]) -> None:
+def run(start: Start) -> None:
     manager = ConnectionManager()
-    on_uvicorn(application(manager), manager.broadcast, door, **settings)
+    hooks = Hooks(
+        broadcast=manager.broadcast,
+        push=manager.send_to_agent,
+        stats=lambda: standing(manager),
+    )
+    on_uvicorn(application(manager), hooks, start.door(), **start.uvicorn)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from bench.servers.driver import Event, on_uvicorn
+from bench.servers.driver import Event, Hooks, Start, on_uvicorn
 
 
 class SerialManager:
@@ -24,6 +23,13 @@ class SerialManager:
 
     def disconnect(self, agent_id: str) -> None:
         self._sockets.pop(agent_id, None)
+
+    async def send_to_agent(self, agent_id: str, data: Event) -> None:
+        if agent_id in self._sockets:
+            try:
+                await self._sockets[agent_id].send_json(data)
+            except Exception:  # noqa: BLE001  whatever a server raises for a peer that is gone
+                self.disconnect(agent_id)
 
     async def broadcast(self, data: Event) -> None:
         for agent_id, websocket in list(self._sockets.items()):
@@ -49,6 +55,11 @@ def application(manager: Any) -> FastAPI:
     return app
 
 
-def run(door: socket.socket, settings: dict[str, Any]) -> None:
+def run(start: Start) -> None:
     manager = SerialManager()
-    on_uvicorn(application(manager), manager.broadcast, door, **settings)
+    hooks = Hooks(
+        broadcast=manager.broadcast,
+        push=manager.send_to_agent,
+        stats=lambda: {"connections": len(manager.sockets), "closed": {}},
+    )
+    on_uvicorn(application(manager), hooks, start.door(), **start.uvicorn)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,16 +15,22 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from bench import build, measure, subjects
+from bench import build, measure, parts, subjects
 from bench.servers.driver import Events
 
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(
-        not any(map(shutil.which, ("cc", "gcc", "clang"))),
+        not build.has_compiler(),
         reason="optional: no C compiler for the load generator",
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here is measured, so nothing has to settle."""
+    monkeypatch.setattr(measure, "SETTLE_S", 0.0)
 
 
 def subject(name: str) -> subjects.Subject:
@@ -33,8 +38,16 @@ def subject(name: str) -> subjects.Subject:
 
 
 SERVERS = (
-    "limit", "serial", "serial-fast", "plain", "stream", "plain-own", "stream-own", "library",
+    "limit", "service", "stream-own", "plain-own", "serial", "serial-fast", "plain", "stream",
+    "library",
 )  # fmt: skip
+
+
+def peer(name: str) -> subjects.Subject:
+    found = subject(name)
+    if why := found.missing():
+        pytest.skip(f"optional: {why}")
+    return found
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -47,6 +60,25 @@ def test_every_event_is_counted_at_every_connection(name: str) -> None:
     assert found["cpu_us"] > 0
 
 
+@pytest.mark.parametrize("name", ["serial-wsproto", "picows", "nchan", "node-ws", "socket-io"])
+def test_a_peer_that_is_here_is_counted_alike(name: str) -> None:
+    with measure.weighing(peer(name), 5) as scales:
+        found = scales.pace(0.2, 50, burst=3)
+
+    assert found["complete"]
+    assert found["deliveries"] == 5 * found["events"] > 0
+    assert found["cpu_us"] > 0
+
+
+@pytest.mark.parametrize("name", ["limit", "plain-own", "serial", "serial-fast"])
+def test_a_push_reaches_the_one_it_is_for_and_nobody_else(name: str) -> None:
+    with measure.weighing(subject(name), 4) as scales:
+        found = scales.push(0.2)
+
+    assert found["complete"]
+    assert found["deliveries"] == found["events"] > 0
+
+
 def test_the_limit_joins_events_and_the_load_counts_each_of_them() -> None:
     with measure.weighing(subject("limit"), 3) as scales:
         found = scales.pace(0.1, 50, burst=10, join=True)
@@ -56,12 +88,16 @@ def test_the_limit_joins_events_and_the_load_counts_each_of_them() -> None:
     assert found["events"] % 10 == 0
 
 
-def test_a_paced_run_says_how_late_the_last_receiver_was() -> None:
+def test_a_paced_run_says_how_late_deliveries_the_first_and_the_last_were() -> None:
     with measure.weighing(subject("limit"), 3) as scales:
         found = scales.pace(0.2, 50)
 
     assert found["complete"]
     assert 0 < found["last_p50_ms"] <= found["last_p99_ms"]
+    assert 0 < found["late_p50_ms"] <= found["late_p99_ms"] <= 1.01 * found["late_max_ms"]
+    assert found["first_max_ms"] <= found["last_max_ms"]
+    # Lateness is kept in steps of 0.8 %, the last to have the latest event is exact.
+    assert found["late_max_ms"] == pytest.approx(found["last_max_ms"], abs=0.001)
 
 
 def test_the_stream_is_acknowledged() -> None:
@@ -72,12 +108,98 @@ def test_the_stream_is_acknowledged() -> None:
     assert found["acks"] > 0
 
 
+def test_an_order_that_a_server_does_not_know_is_a_result_and_not_a_hang() -> None:
+    with (
+        measure.weighing(subject("library"), 1) as scales,
+        pytest.raises(measure.Stands, match="does not know"),
+    ):
+        scales.push(0.1)
+
+
+# --- those who stall, those who come back --------------------------------------------------------
+
+
 def test_those_who_stall_are_not_counted_among_the_readers() -> None:
-    with measure.weighing(subject("limit"), 8, stalled=0.25) as scales:
+    with measure.weighing(subject("limit"), 6) as scales:
+        scales.more(2, stalled=True)
         found = scales.pace(0.1, 50)
+        drained = scales.drain(100)
 
     assert found["complete"]
     assert found["deliveries"] == 6 * found["events"]
+    assert (drained["stalled"], drained["closed_by_us"]) == (2, 2)
+    assert drained["events"] == 2 * found["events"]
+
+
+def test_a_plain_connection_that_stalls_is_closed_as_slow_and_the_others_miss_nothing() -> None:
+    with measure.weighing(subject("plain-own"), 2, further=1, sndbuf=4096) as scales:
+        scales.more(1, stalled=True)
+        found = scales.pace(1.0, 50, 1, 16_000)
+        closed = scales.stats()["closed"]
+        drained = scales.drain(3_000)
+
+    assert found["complete"]
+    assert closed == {"4002": 1}
+    assert drained["ended"] == 1
+    assert sum(drained["codes"].values()) == 1
+    assert drained["events"] < found["events"]
+
+
+def test_the_code_of_a_close_and_the_word_before_it_are_both_seen() -> None:
+    with _server([0], close=4001) as (port, go):
+        load = _load(port, "--ack", "s")
+        load.ask("more 1 1", 10)
+        go()
+        drained = load.ask("drain 5000", 10)
+        load.end()
+
+    assert drained["codes"] == {"4001": 1}
+    assert drained["byes"] == {"4001": 1}
+
+
+@pytest.mark.parametrize("name", ["stream-own", "service"])
+def test_who_was_cut_comes_back_to_its_place_and_has_what_it_missed(name: str) -> None:
+    plan = parts.Plan(connections=4, flood_s=0.1, missed=20, window_ms=50)
+
+    found = parts.fan_out(subject(name), plan, ("resume",))
+
+    for which, events in (("plain", 0), ("missed", 20)):
+        back = found["resume"][which]
+        assert (back["connected"], back["lost"]) == (4, 0)
+        assert (back["counted"]["least"], back["counted"]["most"]) == (events, events)
+        assert back["looks"] > 0
+        assert back["loop_max_ms"] >= back["loop_p99_ms"]
+
+
+@pytest.mark.parametrize(
+    "places, gaps, repeats", [([1, 3], 1, 0), ([1, 1], 0, 1), ([1, 2], 0, 0)],
+    ids=["a gap", "a repeat", "neither"],
+)  # fmt: skip
+def test_a_place_that_is_skipped_or_comes_again_is_noticed(
+    places: list[int], gaps: int, repeats: int
+) -> None:
+    with _server([0, 1], places=places) as (port, go):
+        load = _load(port, "--ack", "s")
+        load.ask("begin", 10)
+        go()
+        found = load.ask("end 2 2000 0", 10)
+        load.end()
+
+    assert (found["gaps"], found["repeats"], found["disordered"]) == (gaps, repeats, 0)
+
+
+def test_everybody_has_everything_after_half_of_them_stalled_and_were_closed() -> None:
+    plan = parts.Plan(connections=4, stalled_s=2.0, stalled_per_s=60)
+
+    found = parts.stalled(subject("stream-own"), plan, 0.5, to_the_end=True)
+
+    assert found["count"] == 2
+    assert found["without"]["complete"]
+    assert found["with"]["complete"]
+    assert sum(found["server_closed"].values()) == 2
+    assert found["drained"]["stalled"] == 2
+    assert found["back"]["connected"] == 2
+    assert found["lost"] == 0
 
 
 @pytest.mark.parametrize(
@@ -128,14 +250,20 @@ def test_without_a_compiler_the_message_says_what_to_install(
         build.compiler_path()
 
 
+def _load(port: int, *options: str) -> measure.Talker:
+    """The load generator with one connection, which is in."""
+    command = (str(build.program("load")), "--port", str(port), "--connections", "1", *options)
+    load = measure.Talker(command, None)
+    assert load.hear(10)["connected"] == 1
+    return load
+
+
 @contextmanager
 def _sending(numbers: Sequence[int], *, pieces: bool = False) -> Iterator[measure.Talker]:
     """A server that sends these numbers once the load counts, and the load."""
     with _server(numbers, pieces=pieces) as (port, go):
-        command = (str(build.program("load")), "--port", str(port), "--connections", "1")
-        load = measure.Talker(command, None)
+        load = _load(port)
         try:
-            assert load.hear(10)["connected"] == 1
             load.ask("begin", 10)
             go()
             yield load
@@ -144,14 +272,24 @@ def _sending(numbers: Sequence[int], *, pieces: bool = False) -> Iterator[measur
 
 
 @contextmanager
-def _server(numbers: Sequence[int], *, pieces: bool) -> Iterator[tuple[int, Callable[[], object]]]:
+def _server(
+    numbers: Sequence[int],
+    *,
+    pieces: bool = False,
+    places: Sequence[int] = (),
+    close: int = 0,
+) -> Iterator[tuple[int, Callable[[], object]]]:
+    """Sends these numbers to everybody once told to: as events of a stream if there are places."""
     loop = asyncio.new_event_loop()
     began, over, ports = asyncio.Event(), asyncio.Event(), asyncio.Queue[int]()
 
     async def send(connection: ServerConnection) -> None:
         await began.wait()
-        for number in numbers:
-            text = json.dumps({"n": number, "body": "x" * 200}, separators=(",", ":"))
+        for k, number in enumerate(numbers):
+            event: dict[str, object] = {"n": number, "body": "x" * 200}
+            if places:
+                event = {"op": "event", "stream": "s", "position": places[k], "event": event}
+            text = json.dumps(event, separators=(",", ":"))
             if pieces:  # more than one TCP segment for a frame, and two frames in one
                 raw = bytes((0x81, 0x7E)) + len(text).to_bytes(2, "big") + text.encode()
                 connection.transport.write(raw[:3])
@@ -159,6 +297,10 @@ def _server(numbers: Sequence[int], *, pieces: bool) -> Iterator[tuple[int, Call
                 connection.transport.write(raw[3:])
             else:
                 await connection.send(text)
+        if close:
+            bye = {"op": "bye", "code": close, "why": "drain", "retry_ms": [1, 2]}
+            await connection.send(json.dumps(bye, separators=(",", ":")))
+            await connection.close(close, "drain")
         await connection.wait_closed()
 
     async def main() -> None:
