@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from deskwire.cli.bench import bench
 from deskwire.cli.demo import demo
 
 HELP = "IT service desk for WeCom (企业微信), and the real-time connection manager at its heart."
@@ -16,12 +17,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command()(bench)
 app.command()(demo)
 
 
 @app.callback(help=HELP)
 def console() -> None:
-    """Keeps `demo` a command of its own while it is the only one."""
+    """The console has no work of its own."""
 
 
 def main() -> None:
