@@ -13,6 +13,7 @@ from deskwire.realtime.frames import encode_payload
 from deskwire.realtime.gate import LoginId, MemoryGate, Principal
 from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import MemoryLog
+from deskwire.realtime.milestones import Milestones
 
 STREAM: Final = "desk:all"
 FOREVER_MS: Final = 2**52
@@ -25,6 +26,7 @@ class Desk:
         # The bound of a node is there to refuse, not to be weighed.
         limits = Limits(connections=max(Limits().connections, people + 1))
         self.manager = ConnectionManager(log=self._log, gate=self._gate, limits=limits)
+        self.manager.on(Milestones().heard)  # as docs/deploying.md advises for thousands
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "websocket":
