@@ -13,8 +13,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount, WebSocketRoute
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deskwire import telemetry
 from deskwire.desk.people import PersonId, Principal, Realm
@@ -152,13 +152,17 @@ class Desk:
         mounts: list[BaseRoute] = [
             Mount(path, app=app) for path, app in self.configuration.mounts.items()
         ]
-        sockets: list[BaseRoute] = [
-            WebSocketRoute(f"/ws/{realm.value}", self._socket(realm, origins)) for realm in Realm
-        ]
-        return Starlette(
-            routes=[*mounts, *sockets, Mount("/", app=Door(self.api, origins))],
-            lifespan=self._lifespan,
+        others = Starlette(
+            routes=[*mounts, Mount("/", app=Door(self.api, origins))], lifespan=self._lifespan
         )
+        sockets = {f"/ws/{realm.value}": self._socket(realm, origins) for realm in Realm}
+
+        async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
+            # In a storm of arrivals a framework's way to two fixed paths is dear.
+            is_socket = scope["type"] == "websocket" and scope["path"] in sockets
+            await (sockets[scope["path"]] if is_socket else others)(scope, receive, send)
+
+        return by_path
 
     def _api(self, origins: Origins) -> FastAPI:
         api = FastAPI(

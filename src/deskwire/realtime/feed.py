@@ -388,6 +388,9 @@ class Feed:
 
     async def _admitted(self, connection: StreamConnection) -> bool:
         """At most 200 ask at once; who waits over 5 s is told to come back."""
+        if not self._identifying.locked():
+            await self._identifying.acquire()
+            return True
         try:
             async with asyncio.timeout(self._limits.identify_wait_ms / 1_000):
                 await self._identifying.acquire()

@@ -102,6 +102,7 @@ class Node:
         self._reports: list[Report] = []
         self._reporting: asyncio.Task[None] | None = None
         self._hooks: list[Callable[[Hook], None]] = []
+        self._newcomers: list[StreamConnection] = []  # without a lease yet
         self._present_elsewhere: set[Principal] = set()
         self._start_number = 0
         self._ending = AsyncExitStack()
@@ -359,12 +360,17 @@ class Node:
             await self._presence.hold(leases)
 
     def _hold_lease(self, connection: StreamConnection) -> None:
-        self._tasks.start(self._hold_and_check(connection), "lease")
+        """With all who come in this turn of the loop: one write for them."""
+        self._newcomers.append(connection)
+        if len(self._newcomers) == 1:
+            self._tasks.start(self._hold_and_check(), "leases of newcomers")
 
-    async def _hold_and_check(self, connection: StreamConnection) -> None:
-        await self._presence.hold((self._lease(connection),))
-        if connection.closed is not None:  # it left while the lease was being written
-            await self._presence.drop((connection.id,))
+    async def _hold_and_check(self) -> None:
+        newcomers, self._newcomers = self._newcomers, []
+        await self._presence.hold([self._lease(c) for c in newcomers])
+        gone = [c.id for c in newcomers if c.closed is not None]
+        if gone:  # they left while the leases were being written
+            await self._presence.drop(gone)
 
     def _lease(self, connection: StreamConnection) -> Lease:
         delivery = connection.delivery
