@@ -12,7 +12,6 @@ from typing import Final
 import hatch_build
 
 FRONTEND: Final = Path(__file__).resolve().parents[2] / "frontend"
-README: Final = FRONTEND / "client" / "README.md"
 
 
 @cache
@@ -56,9 +55,9 @@ def installed(tarball: Path, home: Path) -> Path:
     return home
 
 
-def example(title: str) -> str:
-    """The first code below this heading of the package's README."""
-    section = README.read_text("utf-8").split(f"\n## {title}\n")[1]
+def example(title: str, page: Path = FRONTEND / "client" / "README.md") -> str:
+    """The first code below this heading, of the package's README or another page."""
+    section = page.read_text("utf-8").split(f"\n## {title}\n")[1]
     block = re.search(r"```\w+\n(.*?)```", section, re.DOTALL)
     assert block is not None, title
     return block[1]

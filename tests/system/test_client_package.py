@@ -6,7 +6,8 @@ import gzip
 import json
 import tarfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TSC = ROOT / "frontend" / "node_modules" / "typescript" / "bin" / "tsc"
 VITE = ROOT / "frontend" / "node_modules" / "vite" / "bin" / "vite.js"
 KB_MAX = {"@deskwire/client": 8, "@deskwire/client/desk": 15}  # gzip, 1000 B; desk holds both
+
+LIVE = ("state live", "live conv:")  # as the two programs say it
 
 CONSUMER = """
 import { CODES, Delivery, openSocket } from "@deskwire/client";
@@ -112,31 +115,48 @@ def server(tmp_path: Path) -> Iterator[DeskServer]:
         yield running
 
 
-def test_the_readmes_program_in_plain_node_is_cut_resumes_and_is_drained(
+PROGRAMS = {
+    "with-the-package": client_package.example("In Node"),
+    "from-the-wire-alone": client_package.example("A whole client", ROOT / "docs" / "protocol.md"),
+}
+
+
+def test_the_programs_of_the_docs_in_plain_node_are_cut_resume_and_are_drained(
     server: DeskServer, home: Path
 ) -> None:
-    """Its words on another process with the same log: each event once, in order."""
-    (home / "reader.js").write_text(client_package.example("In Node"), "utf-8")
-    with browser(server) as client:
+    """On another process with the same log they go on: each event once, in order."""
+    with browser(server) as client, ExitStack() as stack:
         conv_id = opened(signed_in(client, "wujing"), "第一条")
-        environment = client_package.npm()[1] | {
-            "DESK_URL": server.url, "DESK_COOKIE": cookie(client)
-        }  # fmt: skip
-        with Script(client_package.node("reader.js"), home, environment) as reader:
-            reader.wait_for(lambda lines: "state live null" in lines)
-            began = _position(client, conv_id)
-            say(client, conv_id, "第二条")
-            reader.wait_for(lambda _: _heard(reader, conv_id) == [began + 1])
-            server.restart()
-            say(client, conv_id, "第三条")
-            reader.wait_for(lambda _: _heard(reader, conv_id) == [began + 1, began + 2])
-            server.stop()
-            reader.wait_for(lambda lines: "state reconnecting 4001" in lines)
-            code = reader.stop()
+        login = {"DESK_URL": server.url, "DESK_COOKIE": cookie(client)}
+        readers = {name: stack.enter_context(_started(home, name, login)) for name in PROGRAMS}
+        for reader in readers.values():
+            reader.wait_for(lambda lines: any(line.startswith(LIVE) for line in lines))
+        began = _position(client, conv_id)
 
-    assert code == 0, "closed, nothing keeps Node alive"
-    assert "state reconnecting 1006" in reader.lines
-    assert _heard(reader, conv_id) == [began + 1, began + 2]
+        say(client, conv_id, "第二条")
+        _all_hear(readers, conv_id, [began + 1])
+        server.restart()
+        say(client, conv_id, "第三条")
+        _all_hear(readers, conv_id, [began + 1, began + 2])
+        server.stop()
+        for reader in readers.values():
+            reader.wait_for(lambda lines: "state reconnecting 4001" in lines)
+        server.start()
+        say(client, conv_id, "第四条")
+        _all_hear(readers, conv_id, [began + 1, began + 2, began + 3])
+
+        assert all("state reconnecting 1006" in reader.lines for reader in readers.values())
+        assert readers["with-the-package"].stop() == 0, "closed, nothing keeps Node alive"
+
+
+def _started(home: Path, name: str, login: dict[str, str]) -> Script:
+    (home / f"{name}.js").write_text(PROGRAMS[name], "utf-8")
+    return Script(client_package.node(f"{name}.js"), home, client_package.npm()[1] | login)
+
+
+def _all_hear(readers: Mapping[str, Script], conv_id: str, positions: list[int]) -> None:
+    for reader in readers.values():
+        reader.wait_for(lambda lines: _heard(lines, conv_id) == positions)
 
 
 def _position(client: Any, conv_id: str) -> int:
@@ -145,11 +165,10 @@ def _position(client: Any, conv_id: str) -> int:
     return position
 
 
-def _heard(reader: Script, conv_id: str) -> list[int]:
-    """Positions of the messages that its program printed."""
-    words = [line.split() for line in reader.lines]
+def _heard(lines: list[str], conv_id: str) -> list[int]:
+    """Positions of the messages that a program printed."""
     return [
-        int(word[2])
-        for word in words
-        if word[:2] == ["event", f"conv:{conv_id}"] and word[3] == "message.posted"
+        int(words[2])
+        for words in map(str.split, lines)
+        if words[:2] == ["event", f"conv:{conv_id}"] and words[3] == "message.posted"
     ]

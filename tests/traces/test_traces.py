@@ -32,6 +32,18 @@ def test_there_are_a_thousand_and_each_fault_is_in_many() -> None:
     assert min(sum(fault in faults for faults in seen) for fault in FAULTS) > 150
 
 
+def test_the_page_explains_all_that_happens_in_them() -> None:
+    page = (archive.PATH.parents[1] / "docs" / "protocol.md").read_text("utf-8")
+    section = page.split("## Traces")[1].split("\n## ")[0]
+    steps = [step for number in range(200) for step in archive.trace(number)["steps"]]
+    mine = [step for step in steps if step["side"] == "client"]
+    named = {step["do"] for step in mine} | {out["do"] for step in mine for out in step["out"]}
+
+    unexplained = sorted(word for word in named if f"`{word}`" not in section)
+
+    assert not unexplained
+
+
 @parts
 def test_the_file_holds_what_the_seeds_give(part: int) -> None:
     stale = [n for n in numbers(part) if archive.lines()[n] != archive.recorded(n)]
