@@ -397,6 +397,8 @@ def test_what_cannot_resume_is_reset(place: Any, permit: Permit, head: At, why: 
         ([None, 0], Permit(), At(position=5, floor=3), 2),
         ([None, 0], Permit(after=4), At(position=5, floor=3), 4),
         ([EPOCH, 4], Permit(after=4), At(position=5), 4),
+        ([None, 0], Permit(after=4), At(position=3), 4),  # the head was read before the permit
+        (None, Permit(after=4), At(position=3), 4),
         ([EPOCH, 2], Permit(), At(position=5, floor=3), 2),
         ([EPOCH, 0], Permit(), At(position=5_000), 0),
         ([EPOCH, 4], Permit(until=4), At(position=9), 4),
@@ -407,6 +409,13 @@ def test_what_can_resume_is_watched_where_it_stands(
     place: Any, permit: Permit, head: At, position: int
 ) -> None:
     assert Bench().asked(place).permitted(permit, head).the("watched")["position"] == position
+
+
+def test_who_may_see_from_above_a_head_read_before_is_written_nothing_below_it() -> None:
+    bench = Bench().asked([None, 0]).permitted(Permit(after=1), At(position=0))
+
+    assert bench.offer(event(1)).ops == []
+    assert bench.offer(event(2)).ops == ["event"]
 
 
 def test_asked_no_is_unwatched() -> None:

@@ -78,8 +78,12 @@ class Watch:
         return self.place is not None and self.place[0] is not None
 
     def begin(self, permit: Permit, head: Head) -> None:
-        """Takes the answer over; what was offered meanwhile in the same epoch still counts."""
-        self.head = max(self.head, head.position) if self.epoch == head.epoch else head.position
+        """Takes the answer over; what was offered meanwhile in the same epoch still counts.
+
+        So does the permit: where it begins above the head, the head was read before it was given.
+        """
+        known = self.head if self.epoch == head.epoch else 0
+        self.head = max(known, head.position, permit.after)
         self.epoch = head.epoch
         self.permit = permit
 
