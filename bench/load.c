@@ -41,7 +41,7 @@
 #include <unistd.h>
 
 enum { READ_BYTES = 256 * 1024, TIMES_MAX = 1 << 20, CLIENTS_MAX = 65536, PER_SOURCE = 20000 };
-enum { ACK_EVENTS = 32, ACK_GAP_MS = 60, ACK_LATE_MS = 200, ARRIVE_MS = 300000 };
+enum { ACK_EVENTS = 32, ACK_GAP_MS = 60, ACK_LATE_MS = 190, ARRIVE_MS = 300000 };
 enum { RETRY_LOW_MS = 500, RETRY_HIGH_MS = 1500, TURNED_AWAY_MAX = 5, CODES_MAX = 5000, NO_CLOSE_FRAME = 1006 };
 enum state { CONNECTING, UPGRADING, GREETING, OPEN, STALLED, DRAINING, GONE };
 
@@ -53,7 +53,9 @@ struct client {
     uint32_t wait_low_ms, wait_high_ms; /* what the bye told to wait */
     uint32_t events, acked;            /* since begin, of which acknowledged */
     uint32_t next;                     /* the number the next event must have */
-    uint64_t position, acked_at;       /* of the stream */
+    uint64_t position;                 /* of the stream */
+    uint64_t acked_at, unacked_at;     /* the last ack; the first event that it does not cover */
+    bool waits;                        /* to acknowledge: it stands in the queue */
     char epoch[24];
     uint64_t wanted_at, due;           /* when it was to come back; when it dials again, 0: not */
     char *rest;                        /* the beginning of a frame that is not whole yet */
@@ -269,9 +271,21 @@ static void enter(struct client *c, uint64_t at) {
     }
 }
 
-static void acknowledge(struct client *c, uint64_t at) {
+/* As our own client does it: 32 events late or 200 ms after the first that is not covered, which is
+ * told by a queue in the order of those first ones. */
+static struct { uint32_t number; uint64_t due; } queue[CLIENTS_MAX];
+static uint32_t queue_first, queue_count;
+
+static void enqueue(struct client *c, uint64_t due) {
+    uint32_t place = (queue_first + queue_count++) % CLIENTS_MAX;
+    queue[place].number = (uint32_t)(c - all);
+    queue[place].due = due;
+    c->waits = true;
+}
+
+static void acknowledge(struct client *c, const char *op, uint64_t at) {
     char text[256];
-    int n = snprintf(text, sizeof text, "{\"op\":\"ack\",\"positions\":{\"%s\":%llu}}", ask.ack,
+    int n = snprintf(text, sizeof text, "{\"op\":\"%s\",\"positions\":{\"%s\":%llu}}", op, ask.ack,
                      (unsigned long long)c->position);
     c->acked = c->events;
     c->acked_at = at;
@@ -282,6 +296,10 @@ static void acknowledge(struct client *c, uint64_t at) {
 /* --- what comes in ---------------------------------------------------------------------------- */
 
 static void count_event(struct client *c, uint64_t n, uint64_t at) {
+    if (ask.ack && c->events == c->acked) {
+        c->unacked_at = at;
+        if (!c->waits) enqueue(c, at + ACK_LATE_MS * 1000000ull);
+    }
     c->events++;
     events++;
     if (n >= TIMES_MAX) return;
@@ -310,7 +328,7 @@ static bool is(const char *data, size_t size, const char *op) {
 }
 
 /* What a desk.v1 client must heed beside the events themselves. */
-static void take_line(struct client *c, const char *data, size_t size) {
+static void take_line(struct client *c, const char *data, size_t size, uint64_t at) {
     if (is(data, size, "{\"op\":\"event\"")) {
         uint64_t position = number_behind(data, size, "\"position\":");
         if (position > c->position + 1) gaps++;
@@ -325,7 +343,7 @@ static void take_line(struct client *c, const char *data, size_t size) {
         c->position = number_behind(data, size, "\"position\":");
     } else if (is(data, size, "{\"op\":\"ping\"")) {
         pings++;
-        if (c->state != DRAINING) send_frame(c, 1, "{\"op\":\"pong\"}", 13);
+        if (c->state != DRAINING) acknowledge(c, "pong", at);
     } else if (is(data, size, "{\"op\":\"bye\"")) {
         const char *wait = memmem(data, size, "\"retry_ms\":[", 12), *comma;
         c->bye = (uint16_t)number_behind(data, size, "\"code\":");
@@ -347,7 +365,7 @@ static void take_text(struct client *c, const char *data, size_t size, uint64_t 
     for (const char *line = data, *next; ask.ack && line < end && c->state != GONE; line = next + 1) {
         next = memchr(line, '\n', (size_t)(end - line));
         if (next == NULL) next = end;
-        take_line(c, line, (size_t)(next - line));
+        take_line(c, line, (size_t)(next - line), at);
     }
     if (c->state == GONE) return;
     take_events(c, data, end, at);
@@ -355,7 +373,7 @@ static void take_text(struct client *c, const char *data, size_t size, uint64_t 
         enter(c, at);
     if (ask.ack && (c->state == OPEN || c->state == GREETING) && c->events - c->acked >= ACK_EVENTS &&
         at - c->acked_at >= ACK_GAP_MS * 1000000ull)
-        acknowledge(c, at);
+        acknowledge(c, "ack", at);
 }
 
 /* One whole frame at `data`, or 0: its size. Server frames are not masked. */
@@ -447,14 +465,16 @@ static bool turn(int wait_ms) {
 }
 
 static void acknowledge_late(void) {
-    static uint64_t looked;
     uint64_t at = now_ns();
-    if (ask.ack == NULL || at - looked < ACK_LATE_MS * 1000000ull / 4) return;
-    looked = at;
-    for (int i = 0; i < clients; i++)
-        if ((all[i].state == OPEN || all[i].state == GREETING) && all[i].events != all[i].acked &&
-            at - all[i].acked_at >= ACK_LATE_MS * 1000000ull)
-            acknowledge(&all[i], at);
+    for (uint32_t n = queue_count; n > 0 && queue[queue_first].due <= at; n--) {
+        struct client *c = &all[queue[queue_first].number];
+        queue_first = (queue_first + 1) % CLIENTS_MAX;
+        queue_count--;
+        c->waits = false;
+        if ((c->state != OPEN && c->state != GREETING) || c->events == c->acked) continue;
+        if (at - c->unacked_at >= ACK_LATE_MS * 1000000ull) acknowledge(c, "ack", at);
+        else enqueue(c, c->unacked_at + ACK_LATE_MS * 1000000ull);
+    }
 }
 
 /* --- coming in -------------------------------------------------------------------------------- */
@@ -488,7 +508,7 @@ static void arrive(int first, int count, uint64_t window_ns, int at_once, int ms
             dial(&all[first + dialled++]);
         }
         dial_the_due(first, count);
-        turn(dialled < count || turned_away ? 1 : 50);
+        turn(dialled < count || turned_away ? 1 : 10);
         acknowledge_late();
     }
     double seconds = (double)(now_ns() - started) / 1e9;
@@ -578,12 +598,12 @@ static void print_times(const char *name, const uint64_t *times, uint64_t total)
 static void end(uint64_t total, int wait_ms, bool times) {
     uint64_t deadline = now_ns() + (uint64_t)wait_ms * 1000000u, once = 0;
     while (now_ns() < deadline && !is_over(total)) {
-        turn(20);
+        turn(10);
         acknowledge_late();
     }
     for (uint64_t before = events + 1; before != events && now_ns() < deadline;) {
         before = events; /* what came twice comes late */
-        turn(20);
+        turn(10);
     }
     uint32_t least = UINT32_MAX, most = 0;
     for (int i = 0; i < clients; i++)
@@ -622,7 +642,7 @@ static void drain(int wait_ms) {
             all[i].state = DRAINING;
             drained++;
         }
-    while (gone - gone_before < drained && now_ns() < deadline) { turn(20); acknowledge_late(); }
+    while (gone - gone_before < drained && now_ns() < deadline) { turn(10); acknowledge_late(); }
     int ended = gone - gone_before;
     printf("{\"stalled\":%d,\"ended\":%d,\"events\":%llu", drained, ended, (unsigned long long)(events - before));
     print_codes("codes", codes);
@@ -706,7 +726,7 @@ int main(int argc, char **argv) {
     struct epoll_event e = {.events = EPOLLIN, .data.u32 = UINT32_MAX};
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &e) < 0) die("stdin");
     for (;;) {
-        if (turn(ask.ack ? 50 : 1000) && !obey()) return 0;
+        if (turn(ask.ack ? 10 : 1000) && !obey()) return 0;
         acknowledge_late();
     }
 }

@@ -222,7 +222,7 @@ class Weighing:
         after = cost_of(*self.pids)
         got["complete"] = _is_complete(got, sent["events"], to_one=to_one)
         result = _per_delivery(sent, got, before, after)
-        if times:
+        if times and not sent.get("stuck"):  # who stands has no lateness, but no end
             result |= _lateness(sent, got)
         return result
 
@@ -259,6 +259,7 @@ def _per_delivery(
         "events_per_read": got["events"] / max(1, got["reads"]),
         "bytes": got["bytes"] / deliveries,
         "acks": got["acks"],
+        "acks_per_event": got["acks"] / deliveries,
         "load_us": got["cpu_s"] * 1e6 / deliveries,
     }
 

@@ -106,7 +106,7 @@ def page(outcome: Mapping[str, Any], sizes: Sizes) -> str:
         report.pushes(found.of(FAN), here, sizes.fan),
         "", "## Those who stall", "", _stalled(found),
         "", "## More connections, the same cost?", "", _scales(found, sizes),
-        "", "## Everybody comes back", "", _storms(found),
+        "", "## Everybody comes back", "", report.storms(found.of(FAN), here, sizes.fan),
     ]  # fmt: skip
     if outcome["faults"]:
         sections += ["", "## What failed", "", *(f"- {fault}" for fault in outcome["faults"])]
@@ -164,27 +164,6 @@ def _scales(found: Found, sizes: Sizes) -> str:
         for name in SCALED
     ]  # fmt: skip
     return table(("CPU µs per delivery", f"{sizes.few:,}", f"{sizes.many:,}", "ratio"), rows)
-
-
-def _storms(found: Found) -> str:
-    rows = []
-    for name, words in (("plain", "nothing missed"), ("missed", "20 events missed each")):
-
-        def v(*path: str, name: str = name) -> list[float]:
-            return found.values(FAN, "service", "resume", name, *path)
-
-        rows.append((
-            words, report.spread(v("seconds")), report.spread(v("p99_ms"), 0),
-            report.spread(v("cpu_us"), 0), report.spread(v("load_us"), 0),
-            report.spread(v("loop_max_ms"), 0), report.spread(v("loop_p99_ms")),
-            report.spread(v("turned_away"), 0), report.spread(v("lost"), 0),
-        ))  # fmt: skip
-    head = (
-        "back within a second", "s until the last is in", "p99 of one's return, ms",
-        "CPU µs per return", "the load's µs", "loop kept at most, ms", "p99, ms",
-        "turned away and came again", "deliveries lost",
-    )  # fmt: skip
-    return table(head, rows)
 
 
 # --- running -------------------------------------------------------------------------------------

@@ -83,6 +83,9 @@ def markdown(result: Mapping[str, Any]) -> str:
             parts.append(bursts(rounds, here, n))
         if any("push" in r for r in rounds):
             parts += ["", f"## One event to one of {n:,} connections", "", pushes(rounds, here, n)]
+        if any("resume" in r for r in rounds):
+            parts += ["", f"## All {n:,} connections are cut and come back", ""]
+            parts.append(storms(rounds, here, n))
         if any("stalled" in r for r in rounds):
             parts += ["", f"## A quarter of {n:,} connections never reads", ""]
             parts.append(stalled(rounds, here, n))
@@ -120,12 +123,12 @@ def costs(result: Mapping[str, Any], here: Sequence[str], n: int) -> str:
         return (
             result["subjects"][s], spread(v("cpu_us")), middle(v("user_us")),
             middle(v("system_us")), middle(v("per_s"), 0), middle(v("bytes"), 0),
-            middle(v("events_per_read")), middle(v("load_us")),
+            middle(v("events_per_read")), middle(v("acks_per_event"), 2), middle(v("load_us")),
         )  # fmt: skip
 
     head = (
         "server, as fast as it goes", "CPU µs per delivery", "user", "system", "deliveries/s",
-        "bytes", "events per read", "the load's µs",
+        "bytes", "events per read", "acks per event", "the load's µs",
     )  # fmt: skip
     return table(head, [row(s) for s in here])
 
@@ -216,6 +219,32 @@ def pushes(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
         if (found := values(rounds, s, n, look))
     ]
     head = ("server, one event to one of all", "CPU µs per push", "user", "pushes/s", "of `serial`")
+    return table(head, rows)
+
+
+def storms(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
+    """All are cut and come back within a second."""
+    rows = []
+    for s in here:
+        for name, words in (("plain", "nothing missed"), ("missed", "20 events missed each")):
+
+            def v(figure_name: str, digits: int = 0, *, s: str = s, name: str = name) -> str:
+                look = figure("resume", name, figure_name)
+                return spread(values(rounds, s, n, look), digits)
+
+            if not values(rounds, s, n, figure("resume", name, "seconds")):
+                continue
+            rows.append(
+                (
+                    f"`{s}`, {words}", v("seconds", 1), v("p99_ms"), v("cpu_us"), v("load_us"),
+                    v("loop_max_ms"), v("loop_p99_ms", 1), v("turned_away"), v("lost"),
+                )
+            )  # fmt: skip
+    head = (
+        "back within a second", "s until the last is in", "p99 of one's return, ms",
+        "CPU µs per return", "the load's µs", "loop kept at most, ms", "p99, ms",
+        "turned away and came again", "deliveries lost",
+    )  # fmt: skip
     return table(head, rows)
 
 

@@ -58,7 +58,11 @@ def test_the_page_names_command_machine_failures_and_who_was_not_weighed() -> No
 def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
     stalled = {"without": {"last_p99_ms": 2.0}, "with": {"last_p99_ms": None, "stuck": True}}
     burst = {"cpu_us": 1.0, "per_s": 10}
-    extra = {"stalled": stalled, "burst": burst, "paced": {"last_p50_ms": 1.0}, "arrival": {}}
+    storm = {"seconds": 1.0, "lost": 0}
+    extra = {
+        "stalled": stalled, "burst": burst, "paced": {"last_p50_ms": 1.0}, "arrival": {},
+        "push": {"cpu_us": 3.0}, "resume": {"plain": storm, "missed": storm},
+    }  # fmt: skip
     rounds = [one("limit", 0, 5) | extra, one("plain", 0, 10) | extra]
 
     page = report.markdown(result(rounds))

@@ -13,6 +13,7 @@ import socket
 import statistics
 import time
 from array import array
+from collections import deque
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -24,8 +25,8 @@ AT_ONCE: Final = 128  # handshakes under way
 ARRIVE_S: Final = 60.0
 ACK_EVENTS: Final = 32
 ACK_GAP_S: Final = 0.06
-ACK_LATE_S: Final = 0.2
-LOOK_S: Final = 0.05
+ACK_LATE_S: Final = 0.19
+LOOK_S: Final = 0.01
 READ_BYTES: Final = 256 * 1024
 
 _EVENT: Final = b'{"op":"event"'
@@ -41,8 +42,8 @@ class Client:
     """One connection, from its handshake to its end."""
 
     __slots__ = (
-        "acked_at", "events", "is_in", "is_upgraded", "number", "position", "rest", "sock",
-        "unacked",
+        "ack_due", "acked_at", "events", "is_in", "is_upgraded", "number", "position", "rest",
+        "sock", "unacked",
     )  # fmt: skip
 
     def __init__(self, number: int, sock: socket.socket) -> None:
@@ -55,6 +56,7 @@ class Client:
         self.position = 0
         self.unacked = 0
         self.acked_at = 0.0
+        self.ack_due = 0.0
 
 
 def run(pipe: Connection, core: int | None) -> None:
@@ -85,7 +87,7 @@ class Crowd:
         self._is_timed = False
         self._late_ms = array("d")
         self._last: dict[int, int] = {}  # when an event was sent → when the last client had it
-        self._looked_at = 0.0
+        self._waiting: deque[tuple[float, Client]] = deque()  # for their acks, the next one first
         self._cpu_at_begin = 0.0
 
     def obey(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,6 +196,9 @@ class Crowd:
         now = time.monotonic()
         if client.unacked >= ACK_EVENTS and now - client.acked_at >= ACK_GAP_S:
             self._acknowledge(client, now)
+        elif client.unacked and not client.ack_due:
+            client.ack_due = now + ACK_LATE_S
+            self._waiting.append((client.ack_due, client))
 
     def _take(self, client: Client, data: bytes) -> int:
         """Every whole frame; how many bytes that was. A server's frames are not masked."""
@@ -258,16 +263,15 @@ class Crowd:
     def _acknowledge(self, client: Client, now: float) -> None:
         client.unacked = 0
         client.acked_at = now
+        client.ack_due = 0.0
         ack = b'{"op":"ack","positions":{"%b":%d}}' % (STREAM.encode(), client.position)
         self._send(client, _masked(_TEXT, ack))
 
     def _acknowledge_late(self) -> None:
         now = time.monotonic()
-        if now - self._looked_at < LOOK_S:
-            return
-        self._looked_at = now
-        for client in self._clients:
-            if client.unacked and now - client.acked_at >= ACK_LATE_S and client.is_in:
+        while self._waiting and self._waiting[0][0] <= now:
+            due, client = self._waiting.popleft()
+            if due == client.ack_due:  # not acknowledged since
                 self._acknowledge(client, now)
 
     # --- counting -------------------------------------------------------------------------------

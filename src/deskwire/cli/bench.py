@@ -70,6 +70,8 @@ def bench(
     event_bytes: int = typer.Option(300, min=100, max=16_000, help="JSON of one event."),
 ) -> None:
     """Measure the connection manager on this machine: fan-out, storm, memory."""
+    if sys.platform == "win32":
+        _fail("This needs Linux or macOS: the server's loop cannot wait for a pipe on Windows.")
     unknown = sorted(set(what or ()) - set(PARTS))
     if unknown:
         _fail(f"There is no {', '.join(unknown)}. There is: {', '.join(PARTS)}.")
