@@ -29,7 +29,7 @@ QUICK: Final = Sizes(
     half=100,
     few=100,
     many=500,
-    plan=Plan(connections=0, flood_s=0.4, company_s=2.0, push_s=0.3, stalled_s=5.0),
+    plan=Plan(connections=0, flood_s=0.4, paced_s=0.5, company_s=2.0, push_s=0.3, stalled_s=5.0),
 )
 
 
@@ -43,16 +43,16 @@ class Task:
 
 
 FAN_OUT: Final[Mapping[str, Sequence[str]]] = {  # in the order in which they take turns
-    "service": ("flood", "burst", "resume"),
-    "limit": ("flood", "burst", "push"),
-    "stream-own": ("flood", "burst", "company"),
-    "plain-own": ("flood", "burst", "company", "push"),
-    "nchan": ("flood",),
-    "node-ws": ("flood",),
+    "service": ("flood", "burst", "paced", "resume"),
+    "limit": ("flood", "burst", "paced", "push"),
+    "stream-own": ("flood", "burst", "paced", "company"),
+    "plain-own": ("flood", "burst", "paced", "company", "push"),
+    "nchan": ("flood", "paced"),
+    "node-ws": ("flood", "paced"),
     "socket-io": ("flood",),
     "picows": ("flood",),
-    "serial": ("flood", "push"),
-    "serial-fast": ("flood", "push"),
+    "serial": ("flood", "paced", "push"),
+    "serial-fast": ("flood", "paced", "push"),
     "serial-wsproto": ("flood", "push"),
     "plain": ("flood",),
 }
@@ -102,6 +102,8 @@ def page(outcome: Mapping[str, Any], sizes: Sizes) -> str:
         "", f"## Bursts of {outcome['burst']}, arrival, memory, {sizes.fan:,} connections", "",
         report.bursts(found.of(FAN), here, sizes.fan), "",
         report.arrivals(found.of(FAN), here, sizes.fan),
+        "", f"## Lateness: {sizes.plan.paced_per_s:g} events a second to {sizes.fan:,}", "",
+        report.lateness(found.of(FAN), here, sizes.fan),
         "", f"## One event to one of {sizes.fan:,} connections", "",
         report.pushes(found.of(FAN), here, sizes.fan),
         "", "## Those who stall", "", _stalled(found),

@@ -204,6 +204,25 @@ def arrivals(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
     return table(head, [row(s) for s in here])
 
 
+def lateness(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
+    """A few events a second: every delivery by itself, and until the last reader has an event."""
+    rows = []
+    for s in here:
+
+        def v(name: str, *, s: str = s) -> list[float]:
+            return values(rounds, s, n, figure("paced", name))
+
+        if found := v("cpu_us"):
+            last_p50, last_p99 = spread(v("last_p50_ms")), spread(v("last_p99_ms"))
+            each = spread(v("late_p50_ms")), spread(v("late_p99_ms"))
+            rows.append((f"`{s}`", spread(found), *each, last_p50, last_p99))
+    head = (
+        "server, paced", "CPU µs per delivery", "a delivery's p50, ms", "p99, ms",
+        "last receiver p50, ms", "p99, ms",
+    )  # fmt: skip
+    return table(head, rows)
+
+
 def pushes(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
     """One event to one of many."""
     look = figure("push", "cpu_us")

@@ -30,7 +30,7 @@ class Sizes:
     half: int = 2_000  # of whom half stalls
     few: int = 1_000
     many: int = 20_000
-    plan: Plan = field(default_factory=lambda: Plan(connections=0))
+    plan: Plan = field(default_factory=lambda: Plan(connections=0, paced_s=2.0, paced_per_s=4))
 
     def of(self, part: str) -> int:
         return int(getattr(self, part))

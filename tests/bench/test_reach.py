@@ -12,7 +12,7 @@ from bench.rows import FAN, HALF, MANY, QUARTER, ROWS, Sizes
 
 TINY = Sizes(
     rounds=1,
-    fan=4,
+    fan=40,  # enough that the joined flood of the limit does not outrun its load
     quarter=4,
     half=4,
     few=2,
@@ -56,7 +56,7 @@ def test_a_server_that_fails_is_a_fault_and_the_others_go_on() -> None:
     rounds, faults = reach.run([task, task], TINY)
 
     assert len(rounds) == len(faults) == 2
-    assert "dying, 4 connections (fan), round 0" in faults[0]
+    assert "dying, 40 connections (fan), round 0" in faults[0]
 
 
 def test_what_did_not_come_whole_is_a_fault() -> None:
@@ -74,7 +74,7 @@ def test_what_did_not_come_whole_is_a_fault() -> None:
 
 def test_the_page_says_what_was_not_weighed_what_failed_and_where_the_load_was_dearer() -> None:
     dear = {"cpu_us": 1.0, "user_us": 0.5, "system_us": 0.5, "load_us": 2.0}
-    rounds = [{"part": FAN, "subject": "limit", "connections": 4, "round": 0, "flood": dear}]
+    rounds = [{"part": FAN, "subject": "limit", "connections": 40, "round": 0, "flood": dear}]
 
     page = reach.page(outcome(rounds, "service stood"), TINY)
 

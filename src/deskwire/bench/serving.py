@@ -23,6 +23,7 @@ from deskwire.realtime.gate import LoginId, MemoryGate, Principal
 from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import MemoryLog
 from deskwire.realtime.manager import ConnectionManager
+from deskwire.realtime.milestones import Milestones
 
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 Work: TypeAlias = Callable[[], Awaitable[None]]
@@ -63,6 +64,7 @@ class Board:
         self._gate = MemoryGate()
         limits = Limits(connections=1_000_000)  # a node's bound is there to refuse, not to be met
         self.manager = ConnectionManager(log=self._log, gate=self._gate, limits=limits)
+        self.manager.on(Milestones().heard)  # as the docs advise for thousands
 
     async def app(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "websocket":
