@@ -15,6 +15,7 @@ STALLED_SNDBUF: Final = 32 * 1024
 STALLED_EVENT_BYTES: Final = 4_000  # 100 of them are past every bound of ours
 CLOSED_WITHIN_S: Final = 45.0  # a stuck connection is closed after 10 s, 30 s at most
 LOOK_EVERY_S: Final = 0.5
+SLOW: Final = "4002"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,7 @@ def _until_they_are_back(scales: Weighing, count: int, events: int) -> dict[str,
     return {
         "closed_after_s": closed_after_s,
         "server_closed": server_closed,
+        "slow_percent": 100 * server_closed.get(SLOW, 0) / count,
         "drained": drained,
         "back": back,
         "counted": counted,

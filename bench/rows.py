@@ -60,15 +60,13 @@ class Found:
         sides = (subject, figure(*one)), (subject, figure(*other))
         return report.ratios(self.of(part), self._sizes.of(part), *sides)
 
-    def least_of(self, part: str, names: Sequence[str], over: str, *path: str) -> list[float]:
-        """Round by round the cheapest of these, as a multiple of `over`."""
+    def by_round(self, part: str, names: Sequence[str], *path: str) -> dict[int, list[float]]:
+        """What these servers found, round by round."""
         look = figure(*path)
-        found = []
-        for number in sorted({each["round"] for each in self.of(part)}):
-            here = {r["subject"]: look(r) for r in self.of(part) if r["round"] == number}
-            some = [value for name in names if (value := here.get(name)) is not None]
-            if some and (below := here.get(over)):
-                found.append(min(some) / below)
+        found: dict[int, list[float]] = {}
+        for each in self.of(part):
+            if each["subject"] in names and (value := look(each)) is not None:
+                found.setdefault(each["round"], []).append(value)
         return found
 
     def scaled(self, subject: str) -> list[float]:
@@ -121,6 +119,7 @@ class Row:
 
 
 SERVICE: Final = "`deskwire serve`"
+BASELINES: Final = ("serial", "serial-fast", "serial-wsproto")
 
 
 def _costs(one: str, other: str, *path: str, part: str = FAN) -> Callable[[Found], list[float]]:
@@ -137,24 +136,18 @@ def _within(
     return lambda found: found.within(part, subject, one, other)
 
 
-def _least(*path: str) -> Callable[[Found], list[float]]:
-    fastest = ("serial", "serial-fast", "serial-wsproto")
-    return lambda found: found.least_of(FAN, fastest, "service", *(path or CPU))
+def _cheapest_baseline(found: Found) -> list[float]:
+    """Round by round the baseline on the setting that costs least, as a multiple of ours."""
+    ours = found.by_round(FAN, ["service"], *CPU)
+    theirs = found.by_round(FAN, BASELINES, *CPU)
+    return [min(theirs[n]) / ours[n][0] for n in ours if n in theirs]
 
 
-def _most_connects(found: Found) -> list[float]:
+def _quickest_baseline(found: Found) -> list[float]:
     """Ours as a multiple of the most that the baseline takes in, whichever class it runs on."""
-    per_s = [
-        found.ratios(FAN, "service", name, "arrival", "connects_per_s")
-        for name in ("serial", "serial-fast", "serial-wsproto")
-    ]
-    return [min(some) for some in zip(*(each for each in per_s if each), strict=False)]
-
-
-def _closed_as_slow(found: Found) -> list[float]:
-    closed = found.values(HALF, "service", "server_closed", "4002")
-    count = found.values(HALF, "service", "count")
-    return [100 * a / b for a, b in zip(closed, count, strict=False)]
+    ours = found.by_round(FAN, ["service"], "arrival", "connects_per_s")
+    theirs = found.by_round(FAN, BASELINES, "arrival", "connects_per_s")
+    return [ours[n][0] / max(theirs[n]) for n in ours if n in theirs]
 
 
 def _bursts_of(one: str) -> Callable[[Found], list[float]]:
@@ -173,7 +166,7 @@ ROWS: Final = (
     Row(what=f"the baseline as uvicorn runs it by default, as a multiple of {SERVICE}",
         found=_costs("serial", "service"), part=FAN, at_least=4),
     Row(what=f"the baseline on its fastest setting, as a multiple of {SERVICE}",
-        found=_least(), part=FAN, at_least=2.5),
+        found=_cheapest_baseline, part=FAN, at_least=2.5),
     Row(what=f"Nchan, as a multiple of {SERVICE}", found=_costs("nchan", "service"), part=FAN,
         above=1),
     Row(what=f"node `ws`, as a multiple of {SERVICE}", found=_costs("node-ws", "service"), part=FAN,
@@ -208,7 +201,7 @@ ROWS: Final = (
     Row(what=f"connects a second with login and hello, {SERVICE}, as a multiple of the baseline's"
         " bare accept (as it comes)",
         found=_costs("service", "serial", "arrival", "connects_per_s"), part=FAN, at_least=1),
-    Row(what="… of the baseline's most on any setting", found=_most_connects, part=FAN),
+    Row(what="… of the baseline's most on any setting", found=_quickest_baseline, part=FAN),
     Row(what="… server CPU per connect, of the baseline's (as it comes)",
         found=_costs("service", "serial", "arrival", "connect_cpu_us"), part=FAN),
     Row(what="targeted push, plain: the baseline as it comes, as a multiple of ours on our class",
@@ -226,8 +219,9 @@ ROWS: Final = (
         part=HALF, at_most=1.1),
     Row(what="… memory per stalled connection", found=_value(HALF, "service", "kib_per_stalled"),
         part=HALF, unit="KiB", at_most=300, every=True, digits=0),
-    Row(what="… of the stalled closed as slow (4002)", found=_closed_as_slow, part=HALF, unit="%",
-        at_least=100, every=True, digits=0),
+    Row(what="… of the stalled closed as slow (4002)",
+        found=_value(HALF, "service", "slow_percent"), part=HALF, unit="%", at_least=100,
+        every=True, digits=0),
     Row(what="… deliveries lost once they are back", found=_value(HALF, "service", "lost"),
         part=HALF, unit="", at_most=0, every=True, digits=0),
     Row(what="cost per delivery at many connections, of that at few: the manager, `desk.v1`",
