@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from bench import build, measure, parts, subjects
 from bench.servers.driver import Events
@@ -157,6 +158,17 @@ def test_the_code_of_a_close_and_the_word_before_it_are_both_seen() -> None:
     assert drained["byes"] == {"4001": 1}
 
 
+def test_who_is_turned_away_comes_again_and_is_counted() -> None:
+    with _server([], refuse=1) as (port, go):
+        go()
+        command = (str(build.program("load")), "--port", str(port), "--connections", "1")
+        load = measure.Talker(command, None)
+        entered = load.hear(20)
+        load.end()
+
+    assert (entered["connected"], entered["turned_away"]) == (1, 1)
+
+
 @pytest.mark.parametrize("name", ["stream-own", "service"])
 def test_who_was_cut_comes_back_to_its_place_and_has_what_it_missed(name: str) -> None:
     plan = parts.Plan(connections=4, flood_s=0.1, missed=20, window_ms=50)
@@ -278,6 +290,7 @@ def _server(
     pieces: bool = False,
     places: Sequence[int] = (),
     close: int = 0,
+    refuse: int = 0,
 ) -> Iterator[tuple[int, Callable[[], object]]]:
     """Sends these numbers to everybody once told to: as events of a stream if there are places."""
     loop = asyncio.new_event_loop()
@@ -303,8 +316,14 @@ def _server(
             await connection.close(close, "drain")
         await connection.wait_closed()
 
+    refusals = iter(range(refuse))
+
+    def admit(connection: ServerConnection, request: Request) -> Response | None:
+        return connection.respond(503, "later") if next(refusals, None) is not None else None
+
     async def main() -> None:
-        async with serve(send, "127.0.0.1", 0, compression=None) as server:
+        door = serve(send, "127.0.0.1", 0, compression=None, process_request=admit)
+        async with door as server:
             ports.put_nowait(next(iter(server.sockets)).getsockname()[1])
             await over.wait()
 
