@@ -13,13 +13,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from deskwire.realtime import frames
-from deskwire.realtime.asgi import AsgiOutlet, AsgiTransport, serve_websocket
+from deskwire.realtime.asgi import AsgiOutlet, AsgiSocket, AsgiTransport, serve_websocket
 from deskwire.realtime.connection import Closed
 from deskwire.realtime.frames import Framed
 from deskwire.realtime.gate import Acked, LoginId
 from deskwire.realtime.tasks import Tasks
 from deskwire.realtime.transport import CLOSED
-from tests.realtime.nodes import EPOCH, FOREVER_MS, LI, Node, node, settle
+from tests.realtime.nodes import EPOCH, FOREVER_MS, LI, Node, node, settle, sign
 from tests.realtime.serving import serving, until
 from tests.realtime.sockets import Server
 
@@ -179,6 +179,38 @@ async def test_a_future_that_is_awaited_deep_inside_is_carried_over() -> None:
     await settle()
 
     assert done == ["1"]
+
+
+async def test_an_event_behind_256_frames_that_wait_is_paged_and_not_lost() -> None:
+    server = Server()
+    said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def says(data: bytes) -> None:
+        said.put_nowait({"type": "websocket.receive", "text": data.decode()})
+
+    async with node() as it:
+        it.gate.allow(LI, "conv:1")
+        socket = AsgiSocket(said.get, server._send, it.manager.tasks)
+        it.manager.tasks.start(
+            it.manager.serve(socket, LI, LoginId("L1"), until_ms=FOREVER_MS), "serving"
+        )
+        says(identify(**{"conv:1": None}))
+        await settle()
+        server.stalls = True
+        for _ in range(255):
+            it.commit("conv:1")
+            await settle(5)
+        it.manager.sign(sign("conv:1"))  # the 256th that waits
+        it.commit("conv:1")
+        await settle()
+
+        server.reads_on()
+        await settle(100)
+        says(frames.encode(frames.Ack(positions={"conv:1": 255})))
+        await settle(100)
+
+    down = [msgspec.json.decode(line) for text in server.texts for line in text.split("\n")]
+    assert [each["position"] for each in down if each["op"] == "event"] == list(range(1, 257))
 
 
 # --- desk.v1 under a real server -----------------------------------------------------------------

@@ -179,9 +179,8 @@ class StreamConnection:
         if not admitted:
             self._offer_slowly(event, now)
         elif (taken := self._write_one(event.frame)) is not CLEAR:
-            if taken is NOT and self.transport.room() >= event.frame.size:
+            if taken is NOT:
                 self.transport.write((event.frame,))
-            self.delivery.room = max(0, self.transport.room())
             self._after()
 
     def _offer_slowly(self, event: FramedEvent, now: int) -> None:
@@ -281,9 +280,13 @@ class StreamConnection:
         room = self.transport.room()
         if room == CLOSED and delivery.phase is not Phase.LEAVING:
             self.lost()
-        elif delivery.held_back and room > delivery.room:
+            return
+        if delivery.held_back and room > delivery.room:
             self._step(lambda now: delivery.writable(room, now))
-        elif delivery.due_at < self.armed_at:
+            return
+        # A transport bounds its frames as well as its bytes: with the last it may be full at once.
+        delivery.room = min(delivery.room, max(0, room))
+        if delivery.due_at < self.armed_at:
             self.armed_at = delivery.due_at
             self._node.due(self, delivery.due_at)
 
