@@ -198,6 +198,24 @@ async def test_a_new_connection_registers_while_the_old_close_hangs() -> None:
     assert len(desk.tasks) == 0
 
 
+async def test_a_close_is_given_up_after_a_second_though_frames_leave_meanwhile() -> None:
+    class Trickle(LookAlike):
+        async def send_json(self, data: Any) -> None:
+            await asyncio.sleep(0.3)
+            await super().send_json(data)
+
+    desk, old = ConnectionManager(), Trickle()
+    await desk.connect("li", old)
+    for n in range(100):
+        await desk.send_to_agent("li", n)
+
+    await desk.connect("li", LookAlike())
+    await asyncio.sleep(1.1)
+
+    assert 0 < len(old.sent) < 5
+    assert len(desk.tasks) == 0
+
+
 async def test_an_unmodified_endpoint_never_removes_its_successor() -> None:
     desk, old, new = ConnectionManager(), LookAlike(), LookAlike()
     left = asyncio.Event()

@@ -170,11 +170,12 @@ class PlainConnection:
             pass
 
     def _on_room(self) -> None:
-        self._stop_the_clock()
         self._wake()
-        if self.ended is not None:
-            return
-        if self.transport.room() == CLOSED:
+        is_gone = self.transport.room() == CLOSED
+        if self.ended is not None and not is_gone:
+            return  # the second that a close is given runs on, whatever leaves meanwhile
+        self._stop_the_clock()
+        if is_gone:
             self._lost()
         elif self.is_waiting:
             self._watch_the_clock()
