@@ -588,6 +588,19 @@ async def test_what_was_said_before_the_manager_listened_is_heard() -> None:
         await peer.leave()
 
 
+async def test_a_short_frame_too_is_held_to_the_servers_bound() -> None:
+    async with desk(ws_max_size=100) as (_, url, _ends):
+        port = int(url.rpartition(":")[2])
+        peer = await WirePeer.open(port, "/", "Sec-WebSocket-Protocol: desk.v1")
+        peer.send(frame(TEXT, b'"' + b"x" * 98 + b'"'))
+        assert json.loads((await peer.next())[1])["code"] == 4501  # it was read, and no identify
+
+        peer = await WirePeer.open(port, "/", "Sec-WebSocket-Protocol: desk.v1")
+        peer.send(frame(TEXT, b'"' + b"x" * 99 + b'"'))
+
+        assert await peer.close_code() == 1009
+
+
 async def test_a_binary_message_is_a_protocol_error_with_bye() -> None:
     async with desk() as (_, url, _ends), connect(url, subprotocols=DESK) as peer:
         await peer.send(identify())

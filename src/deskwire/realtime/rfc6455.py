@@ -206,6 +206,7 @@ class Reader:
             or data[1] != 0x80 | length
             or self._message is not None
             or self._at != len(self._data)
+            or length > self.size_max
         ):
             return None
         return _decoded(_unmasked(data[2:6], data[6:]))
