@@ -212,3 +212,15 @@ async def test_a_renewed_lease_ends_at_its_new_time_and_once() -> None:
     assert (await presence.of((LI,)))[LI] != "connected"
     clock[0] = 16.0
     assert (await presence.of((LI,)))[LI] == "lost"
+
+
+async def test_a_lease_renewed_for_less_ends_sooner() -> None:
+    clock = [0.0]
+    presence = MemoryPresence(clock=lambda: clock[0])
+    lease = Lease(connection=ConnectionId("a"), principal=LI, node="n1", node_start=1)
+    await presence.hold((lease,), ttl_s=45)
+    await presence.hold((lease,), ttl_s=5)
+
+    clock[0] = 6.0
+
+    assert (await presence.of((LI,)))[LI] == "grace"

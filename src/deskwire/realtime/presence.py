@@ -127,6 +127,8 @@ class MemoryPresence:
     def _take(self, lease: Lease, until: float) -> None:
         known = self._held.get(lease.connection)
         if known is not None:
+            if until < known.until:
+                self._ends_at(until, lease.connection)
             known.lease, known.until = lease, until
             return
         self._held[lease.connection] = _Held(lease, until)
