@@ -170,6 +170,7 @@ def test_a_crowd_serves_one_loop_after_another() -> None:
 
     async def twice(first: int) -> None:
         crowd.send(frame(first))
+        assert li.got[-1] == frame(first).wire  # at once, on each of them
         crowd.send(frame(first + 1))
         await asyncio.sleep(0)
 

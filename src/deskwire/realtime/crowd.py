@@ -134,6 +134,6 @@ class Crowd(Generic[M]):
     def _turn_of_this_loop(self) -> Turn:
         loop = asyncio.get_running_loop()
         if self._turn is None or self._turn.loop is not loop:
-            self._turn = Turn(loop)
-            self._pending.clear()
+            self._turn, self._wrote_in = Turn(loop), 0
+            self._pending, self._pending_bytes = [], 0
         return self._turn
