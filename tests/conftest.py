@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck, settings
 
 from tests.kit.databases import PostgresServer
 from tests.kit.postgres import NAMED, NoPostgres, Postgres
@@ -19,6 +20,10 @@ MAY_BLOCK = (
     ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args"),  # looks for ~/.pgpass, once a time
     ("flows/office.py", "ring"),  # a test's own look at the database, called by our code
 )
+# How long an example took says how busy the machine is, and nothing of ours.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
