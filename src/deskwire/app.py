@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deskwire import telemetry
-from deskwire.desk.people import PersonId, Principal, Realm
+from deskwire.desk.people import LOGIN_REALMS, PersonId, Principal, Realm
 from deskwire.desk.refusals import Refusal
 from deskwire.flows.ephemeral import Signs
 from deskwire.flows.execute import Execute
@@ -155,7 +155,7 @@ class Desk:
         others = Starlette(
             routes=[*mounts, Mount("/", app=Door(self.api, origins))], lifespan=self._lifespan
         )
-        sockets = {f"/ws/{realm.value}": self._socket(realm, origins) for realm in Realm}
+        sockets = {f"/ws/{realm.value}": self._socket(realm, origins) for realm in LOGIN_REALMS}
 
         async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
             # In a storm of arrivals a framework's way to two fixed paths is dear.
@@ -169,7 +169,7 @@ class Desk:
             title="deskwire", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
         )
         reads, cookies = Views(self.store), Cookies(is_https=origins.is_https)
-        for realm in Realm:
+        for realm in LOGIN_REALMS:
             identity = identity_in(realm, self.logins, cookies)
             api.include_router(commands_router(realm, identity, self.execute))
             api.include_router(reads_router(realm, identity, reads, self.now))

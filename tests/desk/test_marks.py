@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from functools import reduce
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deskwire.desk.marks import Mark, as_employees_see, raised
-from deskwire.desk.people import Realm
+from deskwire.desk.marks import Mark, as_employees_see, raised, status_of, unread
+from deskwire.desk.messages import Said
+from deskwire.desk.people import PersonId, Principal, Realm
 
 positions = st.integers(0, 30)
 reports = st.lists(st.tuples(positions, positions), max_size=8)
@@ -80,3 +82,34 @@ def test_employees_see_all_agents_as_one_reader() -> None:
 
 def test_where_no_agent_has_read_there_is_no_staff_mark() -> None:
     assert as_employees_see([]) == []
+
+
+SAID = [
+    Said(msg_id="m-1", position=2, author=Principal(Realm.EMPLOYEE, PersonId("ann"))),
+    Said(msg_id="m-2", position=4, author=Principal(Realm.AGENT, PersonId("wang"))),
+    Said(msg_id="m-3", position=5, author=Principal(Realm.AGENT, PersonId("wang"))),
+    Said(
+        msg_id="m-4",
+        position=6,
+        author=Principal(Realm.AGENT, PersonId("wang")),
+        is_withdrawn=True,
+    ),
+]
+
+
+@pytest.mark.parametrize("read, count", [(0, 2), (3, 2), (4, 1), (5, 0), (9, 0)])
+def test_what_others_wrote_above_the_read_mark_is_unread(read: int, count: int) -> None:
+    assert unread(SAID, Principal(Realm.EMPLOYEE, PersonId("ann")), read) == count
+
+
+def test_a_person_in_two_realms_has_two_numbers() -> None:
+    as_agent = Principal(Realm.AGENT, PersonId("ann"))
+
+    assert unread(SAID, as_agent, 0) == 3
+
+
+@pytest.mark.parametrize("position, status", [(3, "read"), (4, "delivered"), (6, "sent")])
+def test_a_message_has_come_as_far_as_the_marks_say(position: int, status: str) -> None:
+    mark = Mark(realm=Realm.EMPLOYEE, person="ann", delivered=5, read=3)
+
+    assert status_of(position, mark) == status

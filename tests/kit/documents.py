@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import typing
@@ -14,10 +15,15 @@ from typing import Any
 
 import msgspec
 
-from deskwire.desk.commands import NAMES
-from deskwire.desk.conversation import TRANSITIONS
-from deskwire.desk.events import EVENT_TYPES
+from deskwire.desk.access import DUTIES, STREAMS, TABLE
+from deskwire.desk.commands import COMMANDS, NAMES, Source
+from deskwire.desk.deadlines import TIMERS
+from deskwire.desk.events import EVENT_TYPES, FLAT, TYPE_OF
+from deskwire.desk.office import SETTINGS
+from deskwire.desk.rates import RATES
 from deskwire.desk.refusals import MEANINGS
+from deskwire.desk.routing import CLAUSES, WaitingReason
+from deskwire.desk.transitions import TRANSITIONS, Transition
 from deskwire.realtime import codes, frames
 from deskwire.settings import Settings
 from deskwire.web.errors import STATUS
@@ -73,10 +79,20 @@ def _fields(kind: Any) -> str:
 
 def refusals() -> str:
     rows = (
-        [str(STATUS[code]), f"`{code}`", f"`{meaning.retry}`", meaning.message]
+        [
+            str(STATUS[code]),
+            f"`{code}`",
+            _codes_of(meaning.detail),
+            f"`{meaning.retry}`",
+            meaning.message,
+        ]
         for code, meaning in MEANINGS.items()
     )
-    return table(("status", "code", "retry", "meaning"), rows)
+    return table(("status", "code", "detail", "retry", "meaning"), rows)
+
+
+def _codes_of(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words) or "–"
 
 
 def events() -> str:
@@ -84,20 +100,149 @@ def events() -> str:
         [
             f"`{kind.name}`",
             kind.clearance.value,
-            " ".join(kind.streams),
-            ", ".join(field.encode_name for field in msgspec.structs.fields(kind.data)),
+            kind.shown,
+            ", ".join(_always(kind.data)),
         ]
         for kind in EVENT_TYPES
     )
     return table(("event", "clearance", "streams", "data"), rows)
 
 
+def _always(data: Any) -> Iterable[str]:
+    """The fields that are always written; a tombstone has one more."""
+    fields = msgspec.structs.fields(data)
+    return (field.encode_name for field in fields if field.default is not msgspec.UNSET)
+
+
 def transitions() -> str:
     rows = (
-        [t.no, ", ".join(s or "–" for s in t.frm), f"`{NAMES[t.command]}`", t.to.value]
-        for t in TRANSITIONS
+        [
+            row.no,
+            ", ".join(status or "–" for status in row.frm),
+            ", ".join(f"`{NAMES[asked.command]}` ({asked.who})" for asked in row.asked),
+            row.guard,
+            ", ".join(row.to) + (f" ({row.how})" if row.how else ""),
+            "<br>".join(_all_told(row)),
+        ]
+        for row in TRANSITIONS
     )
-    return table(("#", "from", "command", "to"), rows)
+    return table(("#", "from", "command (who)", "guard", "to", "events → streams"), rows)
+
+
+def _all_told(row: Transition) -> Iterable[str]:
+    """The events of a row; the end of an offer that it withdraws is one line, not two."""
+    if any(told.when.endswith("is withdrawn") for told in row.events):
+        yield "a live offer is withdrawn"
+    for told in row.events:
+        if not told.when.endswith("is withdrawn"):
+            when = f" ({told.when})" if told.when else ""
+            yield f"`{TYPE_OF[told.data].name}` {told.streams}{when}"
+
+
+def access() -> str:
+    rows = (
+        [
+            action.value,
+            *(
+                cell.value
+                for cell in (
+                    line.requester,
+                    line.invited,
+                    line.participant,
+                    line.colleague,
+                    line.supervisor,
+                )
+            ),
+        ]
+        for action, line in TABLE.items()
+    )
+    return table(("may", "R", "I", "P", "G", "S"), rows)
+
+
+def duties() -> str:
+    return table(("may", "who"), ([duty.value, office.value] for duty, office in DUTIES.items()))
+
+
+def streams() -> str:
+    return table(("stream", "who"), ([f"`{name}`", who] for name, who in STREAMS.items()))
+
+
+def timers() -> str:
+    rows = (
+        [f"`{kind}`", line.key, line.armed_by, line.disarmed_by, line.due, line.becomes]
+        for kind, line in TIMERS.items()
+    )
+    return table(("timer", "key", "armed by", "disarmed by", "due", "becomes"), rows)
+
+
+def commands() -> str:
+    rows = (
+        [
+            f"`{name}`",
+            ", ".join(sorted(line.realms)),
+            line.source.value,
+            ", ".join(_arguments(line.command)) or "–",
+            _is_open(line.source, is_open=line.is_open, without=line.without),
+        ]
+        for name, line in COMMANDS.items()
+    )
+    return table(("command", "realm", "from", "arguments", "open to clients"), rows)
+
+
+def _arguments(command: Any) -> Iterable[str]:
+    """The arguments beside the conversation; those with a default may be left out."""
+    for each in dataclasses.fields(command):
+        if each.name != "conv":
+            optional = each.default is not dataclasses.MISSING
+            yield f"`{each.name}`{'?' if optional else ''}"
+
+
+def _is_open(source: Source, *, is_open: bool, without: Iterable[str]) -> str:
+    if source is not Source.CLIENT:
+        return "never"
+    if not is_open:
+        return "not yet"
+    left_out = _codes_of(sorted(without))
+    return "yes" if left_out == "–" else f"yes, not yet {left_out}"
+
+
+def desk_settings() -> str:
+    rows = (
+        [
+            f"`{known.name}`",
+            str(known.default),
+            f"{known.low}–{known.high} {known.unit}",
+            known.zero or "–",
+            known.meaning,
+        ]
+        for known in SETTINGS.values()
+    )
+    return table(("setting", "default", "bounds", "0 means", "what it is"), rows)
+
+
+def flat() -> str:
+    rows = (
+        [
+            f"`{source}`" if "." in source else f"{source} mark rises",
+            f"`{line.status}`",
+            _codes_of(key for key in (line.by, line.at) if key),
+        ]
+        for source, line in FLAT.items()
+    )
+    return table(("source", "status", "extra"), rows)
+
+
+def assignable() -> str:
+    return " · ".join(f"`{clause}`" for clause in CLAUSES) + "\n"
+
+
+def waiting_reasons() -> str:
+    return " · ".join(f"`{reason}`" for reason in WaitingReason) + "\n"
+
+
+def rates() -> str:
+    rows = ([rate.what, str(rate.most), f"{rate.window_s:,} s"] for rate in RATES)
+    return table(("what", "at most", "in"), rows)
 
 
 def settings() -> str:
@@ -119,6 +264,16 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "refusals": refusals,
     "events": events,
     "transitions": transitions,
+    "access": access,
+    "duties": duties,
+    "streams": streams,
+    "timers": timers,
+    "commands": commands,
+    "desk-settings": desk_settings,
+    "flat-status": flat,
+    "assignable": assignable,
+    "waiting-reasons": waiting_reasons,
+    "rates": rates,
     "settings": settings,
 }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deskwire.desk.people import Realm
+from deskwire.desk.messages import Said
+from deskwire.desk.people import Principal, Realm
 
 STAFF = "staff"
 
@@ -32,6 +33,23 @@ def raised(mark: Mark, *, delivered: int, read: int, head: int, now: int) -> Mar
         return None
     return Mark(
         realm=mark.realm, person=mark.person, delivered=new_delivered, read=new_read, at=now
+    )
+
+
+def status_of(position: int, mark: Mark) -> str:
+    """How far a message at this position has come with one reader."""
+    if position <= mark.read:
+        return "read"
+    return "delivered" if position <= mark.delivered else "sent"
+
+
+def unread(said: Iterable[Said], who: Principal, read: int) -> int:
+    """How many of these messages, all visible to this person, they have not read.
+
+    Neither their own nor what has been withdrawn counts.
+    """
+    return sum(
+        each.position > read and each.author != who and not each.is_withdrawn for each in said
     )
 
 

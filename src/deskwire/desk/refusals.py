@@ -37,11 +37,18 @@ class Code(StrEnum):
     JOIN_FIRST = "join_first"
     OWN_CONVERSATION = "own_conversation"
     AT_CAPACITY = "at_capacity"
+    OFFER_OVER = "offer_over"
+    NOT_ASSIGNABLE = "not_assignable"
+    STALE_VIEW = "stale_view"
+    VERSION_CHANGED = "version_changed"
+    RECALL_WINDOW_OVER = "recall_window_over"
     ALREADY_RATED = "already_rated"
     COMMAND_ID_REUSED = "command_id_reused"
     TOO_LARGE = "too_large"
     TYPE_NOT_ALLOWED = "type_not_allowed"
     INVALID = "invalid"
+    NOTE_REQUIRED = "note_required"
+    CATEGORY_REQUIRED = "category_required"
     TOO_MANY = "too_many"
     QUEUE_FULL = "queue_full"
     TRY_LATER = "try_later"
@@ -49,10 +56,14 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A line of the table: whether to try again, and the sentence for a log or a developer."""
+    """A line of the table: whether to try again, a sentence for a log or a developer.
+
+    `detail` names the keys that a refusal's detail always has.
+    """
 
     retry: Retry
     message: str
+    detail: tuple[str, ...] = ()
 
 
 MEANINGS: Mapping[Code, Meaning] = {
@@ -60,9 +71,13 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.LOGIN_REQUIRED: Meaning(Retry.AFTER_LOGIN, "Log in first."),
     Code.NOT_ALLOWED: Meaning(Retry.NO, "You may see this, but not do this."),
     Code.NOT_FOUND: Meaning(Retry.NO, "There is no such thing, or you may not see it."),
-    Code.ALREADY_TAKEN: Meaning(Retry.DECIDE_ANEW, "A colleague has taken it."),
-    Code.ALREADY_OPEN: Meaning(Retry.DECIDE_ANEW, "You have an open conversation with this group."),
-    Code.WRONG_STATE: Meaning(Retry.DECIDE_ANEW, "The conversation's status does not allow this."),
+    Code.ALREADY_TAKEN: Meaning(Retry.DECIDE_ANEW, "A colleague has taken it.", ("by",)),
+    Code.ALREADY_OPEN: Meaning(
+        Retry.DECIDE_ANEW, "You have an open conversation with this group.", ("conv_id",)
+    ),
+    Code.WRONG_STATE: Meaning(
+        Retry.DECIDE_ANEW, "The conversation's status does not allow this.", ("status",)
+    ),
     Code.CLOSED: Meaning(Retry.DECIDE_ANEW, "The conversation is closed."),
     Code.CLAIM_FIRST: Meaning(Retry.DECIDE_ANEW, "Claim the conversation before answering."),
     Code.JOIN_FIRST: Meaning(Retry.DECIDE_ANEW, "Join the conversation before answering."),
@@ -70,22 +85,41 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.AT_CAPACITY: Meaning(
         Retry.DECIDE_ANEW, "You have as many active conversations as you may."
     ),
+    Code.OFFER_OVER: Meaning(Retry.DECIDE_ANEW, "The offer has ended."),
+    Code.NOT_ASSIGNABLE: Meaning(
+        Retry.DECIDE_ANEW, "This agent cannot be given it now.", ("reason",)
+    ),
+    Code.STALE_VIEW: Meaning(
+        Retry.DECIDE_ANEW, "A colleague has answered what you have not seen.", ("messages",)
+    ),
+    Code.VERSION_CHANGED: Meaning(
+        Retry.DECIDE_ANEW, "It has been changed since you looked.", ("version",)
+    ),
+    Code.RECALL_WINDOW_OVER: Meaning(Retry.DECIDE_ANEW, "The time to recall this is over."),
     Code.ALREADY_RATED: Meaning(Retry.DECIDE_ANEW, "This resolution has been rated."),
     Code.COMMAND_ID_REUSED: Meaning(
         Retry.DECIDE_ANEW, "This command id was used with other content."
     ),
-    Code.TOO_LARGE: Meaning(Retry.AFTER_CORRECTION, "This is larger than allowed."),
+    Code.TOO_LARGE: Meaning(Retry.AFTER_CORRECTION, "This is larger than allowed.", ("max",)),
     Code.TYPE_NOT_ALLOWED: Meaning(Retry.AFTER_CORRECTION, "This type of content is not accepted."),
-    Code.INVALID: Meaning(Retry.AFTER_CORRECTION, "A field is missing, unknown or out of bounds."),
-    Code.TOO_MANY: Meaning(Retry.SAME_ID, "Too many at once."),
+    Code.INVALID: Meaning(
+        Retry.AFTER_CORRECTION, "A field is missing, unknown or out of bounds.", ("field",)
+    ),
+    Code.NOTE_REQUIRED: Meaning(Retry.AFTER_CORRECTION, "This needs a note or a reason."),
+    Code.CATEGORY_REQUIRED: Meaning(
+        Retry.AFTER_CORRECTION, "Give it a category of this group first."
+    ),
+    Code.TOO_MANY: Meaning(Retry.SAME_ID, "Too many at once.", ("retry_after_s",)),
     Code.QUEUE_FULL: Meaning(Retry.SAME_ID, "The queue is full."),
-    Code.TRY_LATER: Meaning(Retry.SAME_ID, "The desk cannot answer at the moment."),
+    Code.TRY_LATER: Meaning(
+        Retry.SAME_ID, "The desk cannot answer at the moment.", ("retry_after_s",)
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A "no". `detail` is JSON-ready and holds what the code's line in desk.md names in braces."""
+    """A "no". `detail` is JSON-ready and holds what the code's line in the table names."""
 
     code: Code
     detail: Mapping[str, Any] = field(default_factory=dict)

@@ -18,11 +18,14 @@ from typing import Any
 
 from deskwire import telemetry
 from deskwire.desk import access
-from deskwire.desk.commands import COMMANDS, Command, OpenConversation, name_of
-from deskwire.desk.conversation import Decision, Moment, decide, decide_opening
+from deskwire.desk import events as ev
+from deskwire.desk.commands import COMMANDS, Command, OfConversation, OpenConversation, name_of
+from deskwire.desk.decide import decide
+from deskwire.desk.decision import Decision, Moment, wrong_state
 from deskwire.desk.events import Stream
+from deskwire.desk.opening import decide_opening
 from deskwire.desk.people import Actor, Principal
-from deskwire.desk.refusals import Code, Refusal
+from deskwire.desk.refusals import Code, Refusal, invalid
 from deskwire.storage import conversations, log, people
 from deskwire.storage.engine import Store, StoreBusy, StoreLost, StoreUnavailable, Transaction
 
@@ -30,6 +33,19 @@ RUNS_AGAIN = 3  # after the first: what lost against another transaction, or los
 PAUSE_S = (0.01, 0.05)  # times the number of the try: those who met must not meet again
 RETRY_AFTER_S = 1
 CHINA_AHEAD_S = 8 * 3600  # conversation numbers count the days of China Standard Time
+
+# The events whose outcome the store keeps whole.
+KEPT = (
+    ev.ConversationOpened,
+    ev.ConversationAssigned,
+    ev.ConversationResolved,
+    ev.ConversationClosed,
+    ev.ParticipantJoined,
+    ev.MessagePosted,
+    ev.RatingGiven,
+    ev.NotePosted,
+    ev.ReasonRecorded,
+)
 
 _log = telemetry.logger("flows")
 
@@ -139,11 +155,24 @@ class Execute:
             )
             actor = await _actor(conn, who)
             return _decided(decide_opening(actor, command, facts, moment)), actor
+        if not isinstance(command, OfConversation):
+            raise _Refused(invalid("name"))
         state = await conversations.load(conn, command.conv)
         actor = await _actor(conn, who)
         if state is None:
             raise _Refused(Refusal(Code.NOT_FOUND))
-        return _decided(decide(actor, state, command, moment)), actor
+        decision = _decided(decide(actor, state, command, moment))
+        if not _is_kept(decision):
+            raise _Refused(wrong_state(state))
+        return decision, actor
+
+
+def _is_kept(decision: Decision) -> bool:
+    """Whether the store keeps all that was decided.
+
+    Today it knows no hold, no requeue, no reopening: what leads there is refused as out of place.
+    """
+    return all(isinstance(event.data, KEPT) for event in decision.events)
 
 
 class _Refused(Exception):

@@ -11,7 +11,8 @@ from sqlalchemy.engine import Row
 
 from deskwire.desk import events as ev
 from deskwire.desk.access import Participant, Sight
-from deskwire.desk.conversation import Conversation, Decision, Opening, Status
+from deskwire.desk.conversation import Conversation, Status
+from deskwire.desk.decision import Decision, Opening
 from deskwire.desk.office import Category
 from deskwire.desk.people import PersonId, PersonRef, Principal, Realm, Requester
 from deskwire.storage import dialects, log, office, people
@@ -192,6 +193,8 @@ async def _save_newcomers(conn: Transaction, state: Conversation) -> None:
 
 
 async def _save_data(conn: Transaction, event: ev.Event, where: Mapping[ev.Stream, int]) -> None:
+    if event.conv is None:
+        return
     match event.data:
         case ev.MessagePosted() as posted:
             name = ev.conv_stream(event.conv)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from deskwire.desk.commands import COMMANDS, Command
+from deskwire.desk.commands import WIRE, Command
 from deskwire.desk.people import Realm
 from deskwire.desk.refusals import Code, Refusal, invalid
 
@@ -43,18 +43,18 @@ class Nothing(Body):
 
 
 _ADAPTERS: Mapping[str, TypeAdapter[Command]] = {
-    name: TypeAdapter(line.command) for name, line in COMMANDS.items()
+    name: TypeAdapter(line.command) for name, line in WIRE.items()
 }
 
 
 def parse_command(body: CommandBody, realm: Realm) -> Command | Refusal:
     """The typed command, or what is wrong with it."""
-    line = COMMANDS.get(body.name)
+    line = WIRE.get(body.name)
     if line is None:
         return invalid("name")
     if realm not in line.realms:
         return Refusal(Code.NOT_ALLOWED)
-    known = {found.name for found in fields(line.command)}
+    known = {found.name for found in fields(line.command)} - line.without
     unknown = sorted(set(body.args) - (known - {"conv"}))
     if unknown:
         return invalid(unknown[0])
