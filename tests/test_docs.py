@@ -107,6 +107,13 @@ def test_every_console_command_is_named_in_the_docs() -> None:
 
     text = "".join(page.read_text("utf-8") for page in PAGES)
     names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    names += [
+        f"{group.typer_instance.info.name} {command.callback.__name__}"
+        for group in app.registered_groups
+        if group.typer_instance
+        for command in group.typer_instance.registered_commands
+        if command.callback
+    ]
 
     assert names
     assert all(f"deskwire {name}" in text for name in names)

@@ -63,13 +63,14 @@ class WeComSettings:
 class Configuration:
     """What a desk is built from.
 
-    `origins` are those of our own pages, the canonical one first. `mounts` are further applications
-    by path, as the demo's simulator, whose phone shows our pages in a frame.
+    `origins` are those of our own pages, the canonical one first. Without `wecom` only agents can
+    log in, by password. `mounts` are further applications by path, as the demo's simulator, whose
+    phone shows our pages in a frame.
     """
 
     database_url: str | DatabaseUrl
     origins: tuple[str, ...]
-    wecom: WeComSettings
+    wecom: WeComSettings | None
     framed_by_self: bool = False
     static: Path = STATIC
     mounts: Mapping[str, ASGIApp] = field(default_factory=dict)
@@ -88,14 +89,7 @@ class Desk:
         self.now = now or now_ms
         self.store = Store(configuration.database_url)
         self.manager: ConnectionManager
-        wecom = configuration.wecom
-        self._wecom = WeComClient(
-            api_url=wecom.api_url,
-            corp_id=wecom.corp_id,
-            agent_id=wecom.agent_id,
-            secret=wecom.secret,
-            tokens=MemoryTokens(),
-        )
+        self._wecom = _wecom_app(configuration)
         self._join()
         origins = Origins(
             allowed=configuration.origins, framed_by_self=configuration.framed_by_self
@@ -117,16 +111,9 @@ class Desk:
         self.manager = ConnectionManager(policy=Policy.MANY, log=SqlLog(store), gate=gate)
         self.manager.on(Milestones().heard)
         self.execute = Execute(store, ring=self.manager.ring, now=self.now, new_id=new_id)
-        wecom, configuration = self.configuration.wecom, self.configuration
         self.logins = Logins(
             store,
-            wecom=WeComApp(
-                corp_id=wecom.corp_id,
-                agent_id=wecom.agent_id,
-                client=self._wecom,
-                open_url=wecom.open_url,
-                public_url=configuration.origins[0],
-            ),
+            wecom=self._wecom,
             now=self.now,
             new_id=new_id,
             end_login=lambda login: self.manager.end_login(LoginId(login)),
@@ -202,7 +189,8 @@ class Desk:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.store.close)
             stack.callback(self.logins.close)
-            await stack.enter_async_context(self._wecom)
+            if self._wecom is not None:
+                await stack.enter_async_context(self._wecom.client)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             storing = tasks.create_task(self._marks.run())
             await self.manager.start()
@@ -223,6 +211,25 @@ class Desk:
         except StoreUnavailable:
             return False
         return True
+
+
+def _wecom_app(configuration: Configuration) -> WeComApp | None:
+    wecom = configuration.wecom
+    if wecom is None:
+        return None
+    return WeComApp(
+        corp_id=wecom.corp_id,
+        agent_id=wecom.agent_id,
+        client=WeComClient(
+            api_url=wecom.api_url,
+            corp_id=wecom.corp_id,
+            agent_id=wecom.agent_id,
+            secret=wecom.secret,
+            tokens=MemoryTokens(),
+        ),
+        open_url=wecom.open_url,
+        public_url=configuration.origins[0],
+    )
 
 
 def loopback_origins(port: int) -> tuple[str, ...]:

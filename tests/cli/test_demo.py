@@ -21,12 +21,6 @@ from deskwire.storage import migrate
 from deskwire.storage.engine import Store
 
 
-@pytest.fixture(autouse=True)
-def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PORT", "DATA_DIR", "LOG_JSON", "WECOM_CORP_ID", "WECOM_SECRET"):
-        monkeypatch.delenv(f"DESKWIRE_{name}", raising=False)
-
-
 def run(*arguments: str, **environment: str) -> Any:
     return CliRunner().invoke(app, ["demo", *arguments], env=environment)
 

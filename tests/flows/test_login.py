@@ -56,6 +56,11 @@ class Entrance:
     async def _end(self, login: str) -> None:
         self.ended.append(login)
 
+    async def start(self, target: str = "/h5") -> SigninStarted:
+        started = await self.logins.start(Realm.EMPLOYEE, target)
+        assert isinstance(started, SigninStarted)
+        return started
+
     async def as_agent(self, name: str = "wang") -> SignedIn:
         signed_in = await self.logins.by_password(name, PASSWORD)
         assert isinstance(signed_in, SignedIn), signed_in
@@ -74,7 +79,7 @@ class Entrance:
         return {"code": found["code"][0], "state": found["state"][0]}
 
     async def signed_in(self, userid: str, target: str = "/h5") -> SigninDone | SigninFailed:
-        started = await self.logins.start(Realm.EMPLOYEE, target)
+        started = await self.start(target)
         back = await self.at_wecom(started, userid)
         return await self.logins.finish(Realm.EMPLOYEE, cookie=started.cookie, **back)
 
@@ -317,7 +322,7 @@ async def test_somebody_new_becomes_one_person_however_often_they_come(
 
 
 async def test_a_state_is_spent_once(entrance: Entrance) -> None:
-    started = await entrance.logins.start(Realm.EMPLOYEE, "/h5")
+    started = await entrance.start()
     back = await entrance.at_wecom(started, "Wx-Ann")
     again = await entrance.at_wecom(started, "Wx-Ann")
 
@@ -332,7 +337,7 @@ async def test_a_state_is_spent_once(entrance: Entrance) -> None:
 async def test_a_sign_in_ends_only_in_the_browser_that_began_it(
     entrance: Entrance, what: str
 ) -> None:
-    own, other = [await entrance.logins.start(Realm.EMPLOYEE, "/h5") for _ in range(2)]
+    own, other = [await entrance.start() for _ in range(2)]
     back = await entrance.at_wecom(own, "Wx-Ann")
     asked: dict[str, Any] = {"realm": Realm.EMPLOYEE, "cookie": own.cookie, **back}
     changes: dict[str, dict[str, Any]] = {
@@ -351,7 +356,7 @@ async def test_a_sign_in_ends_only_in_the_browser_that_began_it(
 
 @pytest.mark.parametrize("late_ms, is_late", [(SIGNIN_MS, False), (SIGNIN_MS + 1, True)])
 async def test_a_sign_in_has_ten_minutes(entrance: Entrance, late_ms: int, is_late: bool) -> None:
-    started = await entrance.logins.start(Realm.EMPLOYEE, "/h5")
+    started = await entrance.start()
     back = await entrance.at_wecom(started, "Wx-Ann")
     entrance.office.now_ms += late_ms
 
@@ -362,7 +367,7 @@ async def test_a_sign_in_has_ten_minutes(entrance: Entrance, late_ms: int, is_la
 
 @pytest.mark.parametrize("code", ["", "forged", "x" * 600, "\ud800"])
 async def test_a_code_that_wecom_did_not_give_is_no_login(entrance: Entrance, code: str) -> None:
-    started = await entrance.logins.start(Realm.EMPLOYEE, "/h5")
+    started = await entrance.start()
     back = await entrance.at_wecom(started, "Wx-Ann")
 
     answer = await entrance.logins.finish(
@@ -373,7 +378,7 @@ async def test_a_code_that_wecom_did_not_give_is_no_login(entrance: Entrance, co
 
 
 async def test_a_code_buys_one_login(entrance: Entrance) -> None:
-    one, two = [await entrance.logins.start(Realm.EMPLOYEE, "/h5") for _ in range(2)]
+    one, two = [await entrance.start() for _ in range(2)]
     back = await entrance.at_wecom(one, "Wx-Ann")
     states = [(await entrance.at_wecom(s, "Wx-Ann"))["state"] for s in (one, two)]
 
@@ -410,10 +415,40 @@ async def test_a_disabled_person_is_not_let_in_by_wecom(entrance: Entrance) -> N
 
 
 async def test_a_wecom_that_cannot_be_reached_is_said(entrance: Entrance) -> None:
-    started = await entrance.logins.start(Realm.EMPLOYEE, "/h5")
+    started = await entrance.start()
     back = await entrance.at_wecom(started, "Wx-Ann")
     entrance.town.world.faults.add("auth/getuserinfo", FaultKind.REFUSED, times=10)
 
     answer = await entrance.logins.finish(Realm.EMPLOYEE, cookie=started.cookie, **back)
 
     assert answer == SigninFailed(why="unreachable")
+
+
+async def test_without_a_wecom_app_no_sign_in_begins_or_ends(office: Office) -> None:
+    logins = Logins(
+        office.store, wecom=None, now=lambda: START, new_id=office.new_id, end_login=_nobody
+    )
+
+    begun = await logins.start(Realm.EMPLOYEE, "/h5")
+    ended = await logins.finish(Realm.EMPLOYEE, code="code", state="state", cookie="cookie")
+
+    logins.close()
+    assert begun == ended == SigninFailed(why="no_wecom")
+
+
+async def _nobody(_login: str) -> None:
+    return None
+
+
+async def test_a_new_password_ends_the_logins_made_with_the_old(entrance: Entrance) -> None:
+    signed_in = await entrance.as_agent("wang")
+    other = await entrance.as_agent("chen")
+
+    ended = await entrance.logins.set_password("Wang", "another one, as long")
+
+    assert ended == 1
+    assert await entrance.who(Realm.AGENT, signed_in.secret) == NO_LOGIN
+    assert isinstance(await entrance.who(Realm.AGENT, other.secret), Identity)
+    assert isinstance(await entrance.logins.by_password("wang", "another one, as long"), SignedIn)
+    assert await entrance.logins.by_password("wang", PASSWORD) == NO_LOGIN
+    assert await entrance.logins.set_password("nobody", "whatever it may be") is None

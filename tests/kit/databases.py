@@ -112,10 +112,10 @@ class PostgresDatabase:
     def __init__(self, server: PostgresServer, template: str) -> None:
         self._server = server
         self._template = template
-        self._name = PREFIX + uuid.uuid4().hex[:12]
+        self.name = PREFIX + uuid.uuid4().hex[:12]
         self._conn: asyncpg.Connection[Any] | None = None
-        self.url = server.url(self._name)
-        server.create(self._name, template)
+        self.url = server.url(self.name)
+        server.create(self.name, template)
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         found = self._server.run(self._do("fetch", statement, values))
@@ -136,7 +136,7 @@ class PostgresDatabase:
             self._server.run(self._do("execute", self._server.seeds[self._template], ()))
         except asyncpg.PostgresError:  # a test left it in pieces
             self.close()
-            self._server.create(self._name, self._template)
+            self._server.create(self.name, self._template)
 
     def close(self) -> None:
         if self._conn is not None:
@@ -145,7 +145,7 @@ class PostgresDatabase:
 
     def drop(self) -> None:
         self.close()
-        self._server.drop(self._name)
+        self._server.drop(self.name)
 
     async def _do(self, how: str, statement: str, values: tuple[Any, ...]) -> Any:
         if self._conn is None:
@@ -163,7 +163,7 @@ class PostgresServer:
 
     def __init__(self, own: Postgres | None, named: str = "") -> None:
         self.own = own
-        self._named = named
+        self.named = named
         self._templates: dict[str, str] = {}
         self.seeds: dict[str, str] = {}
         self._loop = asyncio.new_event_loop()
@@ -186,7 +186,7 @@ class PostgresServer:
     def url(self, database: str) -> str:
         if self.own is not None:
             return self.own.url(database)
-        return make_url(self._named).set(database=database).render_as_string(hide_password=False)
+        return make_url(self.named).set(database=database).render_as_string(hide_password=False)
 
     def template(self, name: str, fill: Callable[[str], None]) -> str:
         """The database that is filled once and copied then; its rows can be put back later."""

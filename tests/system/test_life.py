@@ -7,18 +7,24 @@ import random
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin, Subprotocol
 
 from tests.kit.conversations import sample
-from tests.kit.employee import browser, command, cookie, opened, say, signed_in
+from tests.kit.employee import (
+    bodies,
+    browser,
+    command,
+    heard,
+    opened,
+    say,
+    signed_in,
+    socket_of,
+)
 from tests.kit.server import DeskServer
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -40,44 +46,6 @@ EmployeeAt = Callable[[DeskServer, str], httpx.Client]
 def employee_at() -> Iterator[EmployeeAt]:
     with ExitStack() as clients:
         yield lambda server, userid: signed_in(clients.enter_context(browser(server)), userid)
-
-
-def bodies(client: httpx.Client, conv_id: str) -> list[str]:
-    page = client.get("/api/employee/events", params={"stream": f"conv:{conv_id}", "limit": 500})
-    events = page.raise_for_status().json()["events"]
-    assert [event["position"] for event in events] == list(range(1, len(events) + 1))
-    posted = (e["event"] for e in events if e["event"]["type"] == "message.posted")
-    return [event["data"]["body"] for event in posted]
-
-
-@contextmanager
-def socket_of(
-    server: DeskServer, client: httpx.Client, streams: dict[str, Any], tab: str = "a"
-) -> Iterator[ClientConnection]:
-    """A socket that has identified itself."""
-    opening = connect(
-        f"ws://127.0.0.1:{server.port}/ws/employee",
-        origin=Origin(server.url),
-        subprotocols=[Subprotocol("desk.v1")],
-        additional_headers={"Cookie": cookie(client)},
-        proxy=None,
-    )
-    identify = {"op": "identify", "protocol": 1, "client": "tests/1", "visible": True}
-    ids = {"device": "d-12345678", "tab": f"t-1234567-{tab}", "watch": streams}
-    with opening as socket:
-        socket.send(json.dumps({**identify, **ids}))
-        yield socket
-
-
-def heard(socket: ClientConnection) -> list[dict[str, Any]]:
-    """Every frame up to the close."""
-    frames: list[dict[str, Any]] = []
-    try:
-        for message in socket:
-            frames += [json.loads(line) for line in str(message).split("\n")]
-    except ConnectionClosed:
-        pass
-    return frames
 
 
 def test_every_accepted_message_outlives_sigkill_once_and_in_order(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from deskwire.cli.admin import admin
 from deskwire.cli.bench import bench
 from deskwire.cli.demo import demo
+from deskwire.cli.migrate import migrate
+from deskwire.cli.serve import serve
 
 HELP = "IT service desk for WeCom (企业微信), and the real-time connection manager at its heart."
 
@@ -19,11 +22,9 @@ app = typer.Typer(
 )
 app.command()(bench)
 app.command()(demo)
-
-
-@app.callback(help=HELP)
-def console() -> None:
-    """The console has no work of its own."""
+app.command()(migrate)
+app.command()(serve)
+app.add_typer(admin)
 
 
 def main() -> None:

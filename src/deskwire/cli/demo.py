@@ -11,25 +11,21 @@ import asyncio
 import contextlib
 import errno
 import json
-import logging
 import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import typer
-import uvicorn
 
 from deskwire import telemetry
 from deskwire.app import Configuration, Desk, WeComSettings, loopback_origins, now_ms
+from deskwire.cli.console import fail, settings
 from deskwire.cli.demo_office import AGENTS, DemoPerson, seed_history, seed_office
-from deskwire.realtime.signals import drain_on_signal
-from deskwire.realtime.uvicorn_protocol import UvicornProtocol
-from deskwire.settings import Settings, SettingsFault
+from deskwire.cli.server import Server, Serving, listen, quiet_uvicorn
+from deskwire.settings import Settings
 from deskwire.storage import migrate
 from deskwire.storage.engine import StoreInUse, StoreUnavailable, sqlite_at
 from deskwire.wecom.simulator.asgi import simulator_app
@@ -39,7 +35,7 @@ HOST = "127.0.0.1"
 PORTS_TRIED = 50
 CORP_ID = "wwdemo00000000000"
 AGENT_ID = 1000002
-DRAIN_S = 2.0
+SERVING = Serving(drain_s=2, shutdown_s=10)
 
 
 class _AccountsUnreadable(Exception):
@@ -55,48 +51,31 @@ def demo(
     ),
 ) -> None:
     """Run the desk with a simulated WeCom, on this machine only."""
-    settings = _settings()
-    if settings.names_a_real_wecom:
-        _fail(
+    if Settings.names_a_real_wecom():
+        fail(
             "The demo simulates WeCom and does not start while a DESKWIRE_WECOM_… setting is given."
         )
-    telemetry.configure(as_json=settings.log_json, others=["uvicorn"])
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
-    folder = (data_dir or settings.data_dir).absolute()
+    given = settings()
+    telemetry.configure(as_json=given.log_json, others=["uvicorn"])
+    quiet_uvicorn()
+    folder = (data_dir or given.data_dir).absolute()
     try:
-        with _listen(port or settings.port) as listening:
+        with _listen(port or given.port) as listening:
             os.umask(0o077)  # messages, notes and hashes are for the owner alone
             folder.mkdir(parents=True, exist_ok=True)
             asyncio.run(_run(folder, listening))
     except StoreInUse as fault:
-        _fail(f"{fault}. Stop it, or give this one a folder of its own: --data-dir.")
+        fail(f"{fault}. Stop it, or give this one a folder of its own: --data-dir.")
     except (StoreUnavailable, _AccountsUnreadable) as fault:
-        _fail(f"{folder} cannot be used: {fault}. Mend it, or choose another: --data-dir.")
+        fail(f"{folder} cannot be used: {fault}. Mend it, or choose another: --data-dir.")
     except OSError as fault:
         where = fault.filename or folder
-        _fail(f"Cannot use {where}: {fault.strerror}. Choose another folder with --data-dir.")
+        fail(f"Cannot use {where}: {fault.strerror}. Choose another folder with --data-dir.")
     except KeyboardInterrupt:
         typer.echo("Stopped.")
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """uvicorn calls an upgrade refused by HTTP unfinished, and its own start-up is told by us."""
-    return record.levelno > logging.INFO and "without completing handshake" not in record.msg
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.read()
-    except SettingsFault as fault:
-        _fail(str(fault))
-
-
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
-    sys.exit(1)
-
-
-def _listen(wanted: int) -> socket.socket:
+def _listen(wanted: int) -> socket.socket:  # noqa: RET503  fail() does not return
     """A listening socket on the wanted port or the next free one; says so when it is another."""
     for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
         listening = _bound(port)
@@ -104,26 +83,16 @@ def _listen(wanted: int) -> socket.socket:
             if port != wanted:
                 typer.echo(f"Port {wanted} is taken; using {port}.")
             return listening
-    _fail(f"No free port from {wanted} on. Name another with DESKWIRE_PORT or --port.")
+    fail(f"No free port from {wanted} on. Name another with DESKWIRE_PORT or --port.")
 
 
 def _bound(port: int) -> socket.socket | None:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Inherited by every connection: without them the kernel hides some 4 MB per dead peer.
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 * 1024)
-    for name, value in (("TCP_NOTSENT_LOWAT", 16 * 1024), ("TCP_USER_TIMEOUT", 20_000)):
-        if hasattr(socket, name):
-            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     try:
-        listening.bind((HOST, port))
-        listening.listen(2048)
+        return listen(HOST, port)
     except OSError as fault:
-        listening.close()
         if fault.errno == errno.EADDRINUSE:
             return None
-        _fail(f"Cannot listen on port {port}: {fault.strerror}. Name another with DESKWIRE_PORT.")
-    return listening
+        fail(f"Cannot listen on port {port}: {fault.strerror}. Name another with DESKWIRE_PORT.")
 
 
 async def _run(folder: Path, listening: socket.socket) -> None:
@@ -134,7 +103,7 @@ async def _run(folder: Path, listening: socket.socket) -> None:
         await asyncio.to_thread(migrate.upgrade, configuration.database_url)
         accounts = await _accounts(folder, desk, configuration)
         announce = partial(_announce, folder, configuration.origins[0], accounts)
-        await _Server(desk, listening, ready=announce).serve(sockets=[listening])
+        await Server(desk, listening, SERVING, ready=announce).serve(sockets=[listening])
     finally:  # the server has closed both, unless something stopped us before it began
         desk.logins.close()
         await desk.store.close()
@@ -231,35 +200,3 @@ def _write_private(path: Path, text: str) -> None:
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text + "\n")
     new.replace(path)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, which says when it serves, and drains before it closes anything."""
-
-    def __init__(self, desk: Desk, listening: socket.socket, *, ready: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                desk.asgi,
-                host=HOST,
-                port=listening.getsockname()[1],
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                ws=UvicornProtocol,
-                ws_max_size=64 * 1024,
-                ws_per_message_deflate=False,
-                ws_ping_interval=30,
-                ws_ping_timeout=30,
-                timeout_graceful_shutdown=10,
-            )
-        )
-        self._desk = desk
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and not self.should_exit:
-            drain_on_signal(self._desk.manager, window_s=DRAIN_S)
-            self._ready()

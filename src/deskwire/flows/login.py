@@ -75,7 +75,7 @@ class SigninDone:
 class SigninFailed:
     """Why a sign-in at WeCom did not become a login: a word the page has a sentence for."""
 
-    why: str  # expired, code, scope, unreachable
+    why: str  # expired, code, scope, unreachable, no_wecom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class Logins:
         self,
         store: Store,
         *,
-        wecom: WeComApp,
+        wecom: WeComApp | None,
         now: Callable[[], int],
         new_id: Callable[[], str],
         end_login: Callable[[str], Awaitable[None]],
@@ -119,6 +119,22 @@ class Logins:
     def hash(self, password: str) -> str:
         """The form in which a password is stored. Blocks for some 30 ms: not for the event loop."""
         return self._hasher.hash(password)
+
+    async def set_password(self, login_name: str, password: str) -> int | None:
+        """Give an agent another password, and end their logins: who has the old one is not asked.
+
+        Returns how many logins have ended, or none where nobody has the login name. Sockets close
+        when their nodes look again.
+        """
+        hashed = await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._hasher.hash, password
+        )
+        async with self._store.writing() as conn:
+            person = await people.set_password_hash(conn, login_name, hashed)
+            if person is None:
+                return None
+            who = Principal(Realm.AGENT, person)
+            return await logins.revoke_all(conn, who, "password", self._now())
 
     async def by_password(self, login_name: str, password: str) -> SignedIn | Refusal:
         """An agent's login. A wrong name and a wrong password cannot be told apart."""
@@ -145,8 +161,11 @@ class Logins:
         except argon2.exceptions.VerificationError:
             return False
 
-    async def start(self, realm: Realm, target: str) -> SigninStarted:
+    async def start(self, realm: Realm, target: str) -> SigninStarted | SigninFailed:
         """Begin a sign-in at WeCom; `target` is a local path, checked by the caller."""
+        app = self._wecom
+        if app is None:
+            return SigninFailed(why="no_wecom")
         state, cookie, now = secrets.token_hex(16), secrets.token_urlsafe(32), self._now()
         async with self._store.writing() as conn:
             await logins.start_signin(
@@ -158,7 +177,6 @@ class Logins:
                 now=now,
                 expires=now + SIGNIN_MS,
             )
-        app = self._wecom
         back = f"{app.public_url}/login/{realm.value}/return"
         start = LoginStart(
             corp_id=app.corp_id, agent_id=app.agent_id, redirect_uri=back, state=state
@@ -169,6 +187,8 @@ class Logins:
         self, realm: Realm, *, code: str, state: str, cookie: str
     ) -> SigninDone | SigninFailed:
         """End a sign-in: the state must be this browser's and unspent, the code WeCom's."""
+        if self._wecom is None:
+            return SigninFailed(why="no_wecom")
         async with self._store.writing() as conn:
             target = await logins.spend_signin(
                 conn,
@@ -179,7 +199,7 @@ class Logins:
             )
         if target is None:
             return SigninFailed(why="expired")
-        person = await self._identify(code)
+        person = await self._identify(self._wecom.client, code)
         if isinstance(person, SigninFailed):
             return person
         signed_in = await self._sign_in(Principal(realm, person))
@@ -187,13 +207,13 @@ class Logins:
             return SigninFailed(why="scope")
         return SigninDone(signed_in=signed_in, target=target)
 
-    async def _identify(self, code: str) -> PersonId | SigninFailed:
+    async def _identify(self, wecom: WeComClient, code: str) -> PersonId | SigninFailed:
         """The person behind a code. Being a member is not being entitled: the app must see them."""
         try:
-            member = await self._wecom.client.identify(code)
+            member = await wecom.identify(code)
             if not isinstance(member, Member):
                 return SigninFailed(why="scope")
-            record = await self._wecom.client.member(member.userid)
+            record = await wecom.member(member.userid)
         except LoginCode:
             return SigninFailed(why="code")
         except Invisible:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import AsyncAdaptedQueuePool, BigInteger, NullPool, Table, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -41,8 +41,12 @@ Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 # Addresses and connections ------------------------------------------------------------------------
 
 
-def driven(url: URL) -> URL:
+def driven(address: str | URL) -> URL:
     """The address with the driver that we use. Raises ValueError for another database."""
+    try:
+        url = make_url(address)
+    except exc.ArgumentError:
+        raise ValueError("not an address such as postgresql://user:password@host/name") from None
     name = url.get_backend_name()
     if name not in DRIVERS:
         raise ValueError(f"SQLite or PostgreSQL, not {url.drivername!r}")
@@ -184,6 +188,13 @@ def _insist_on_durable_commits(engine: AsyncEngine) -> None:
         )
         cursor.close()
         connection.commit()
+
+
+async def is_durable(conn: AsyncConnection) -> bool:
+    """Whether a commit is on the disk: our own pragma says so here, the server's owner there."""
+    if conn.dialect.name == "sqlite":
+        return True
+    return bool((await conn.exec_driver_sql("SHOW fsync")).scalar_one() == "on")
 
 
 # Faults -------------------------------------------------------------------------------------------

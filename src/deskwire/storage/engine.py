@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from sqlalchemy import exc
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deskwire.storage import dialects
@@ -60,7 +60,7 @@ class Store:
     """
 
     def __init__(self, url: str | URL, *, acquire_s: float | None = None) -> None:
-        self.url = dialects.driven(make_url(url))
+        self.url = dialects.driven(url)
         self._writer = dialects.writer(self.url, acquire_s=acquire_s)
         self._reader = dialects.reader(self.url, acquire_s=acquire_s)
         self._lock: IO[str] | None = None
@@ -84,6 +84,11 @@ class Store:
         path = Path(str(self.url.database))
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(path.with_name(path.name + ".lock"))
+
+    async def is_durable(self) -> bool:
+        """Whether what is committed outlives a power failure. Raises StoreUnavailable."""
+        async with self.reading() as conn:
+            return await dialects.is_durable(conn)
 
     async def close(self) -> None:
         await self._writer.dispose()

@@ -87,6 +87,20 @@ async def revoke(conn: Transaction, login_id: str, why: str, now: int) -> None:
         await conn.execute(insert(access).values(n=n, login_id=login_id, why=why, at=now))
 
 
+async def revoke_all(conn: Transaction, who: Principal, why: str, now: int) -> int:
+    """End every login of a principal that stands. Returns how many there were."""
+    found = await conn.execute(
+        select(login.c.login_id)
+        .where(login.c.realm == who.realm.value, login.c.person == who.person)
+        .where(login.c.revoked.is_(None), login.c.expires > now)
+        .order_by(login.c.login_id)
+    )
+    ids = [row.login_id for row in found]
+    for login_id in ids:
+        await revoke(conn, login_id, why, now)
+    return len(ids)
+
+
 async def losses_since(conn: Transaction, n: int) -> list[Loss]:
     """Who has lost sight of what after the `access` number `n`, in order."""
     rows = await conn.execute(select(access).where(access.c.n > n).order_by(access.c.n))

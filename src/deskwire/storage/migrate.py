@@ -19,7 +19,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import exc, insert, select, update
-from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deskwire.storage import dialects
@@ -76,7 +76,7 @@ def restored(url: str | URL) -> int:
 
 def standing(url: str | URL) -> Standing:
     """Where the schema stands. Raises StoreUnavailable where the database does not answer."""
-    address = make_url(url)
+    address = dialects.driven(url)
     if dialects.is_sqlite(address) and not Path(address.database or "").is_file():
         return Standing.MISSING  # and looking would make one
     found = revision_of(url)
@@ -110,7 +110,7 @@ def _changing(url: str | URL, step: Callable[[Connection], _T]) -> _T:
 
 def _with(url: str | URL, work: Callable[[Connection], _T]) -> _T:
     """Run `work` in a transaction of its own, which changes all or nothing."""
-    address = dialects.driven(make_url(url))
+    address = dialects.driven(url)
     if dialects.is_sqlite(address) and address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     try:

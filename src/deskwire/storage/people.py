@@ -92,6 +92,28 @@ async def credentials(conn: Transaction, login_name: str) -> tuple[PersonId, str
     return (PersonId(row.person_id), row.password_hash) if row else None
 
 
+async def has_agent(conn: Transaction, login_name: str) -> bool:
+    """Whether somebody has this login name, enabled or not."""
+    found = await conn.execute(
+        select(agent.c.person_id).where(agent.c.login_name == login_name.casefold())
+    )
+    return found.first() is not None
+
+
+async def set_password_hash(
+    conn: Transaction, login_name: str, password_hash: str
+) -> PersonId | None:
+    """Whose password this is now; none where nobody has the login name."""
+    changed = await conn.execute(
+        update(agent)
+        .where(agent.c.login_name == login_name.casefold())
+        .values(password_hash=password_hash)
+        .returning(agent.c.person_id)
+    )
+    found = changed.scalar_one_or_none()
+    return PersonId(found) if found is not None else None
+
+
 async def save_person(conn: Transaction, record: PersonRecord) -> None:
     """Insert the person, or bring the stored one up to date."""
     values = {

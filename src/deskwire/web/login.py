@@ -76,6 +76,8 @@ def signin_router(logins: Logins, cookies: Cookies, origins: Origins) -> APIRout
             # WeCom returns to the canonical address, and the cookie must have been set there.
             return _to(f"{origins.public_url}/login/employee?to={quote(local_path(to))}")
         started = await logins.start(realm, local_path(to))
+        if isinstance(started, SigninFailed):
+            return _to(f"/h5?login=failed&why={started.why}")
         response = _to(started.url)
         cookies.set_signin(response, realm, started.cookie)
         return response
