@@ -48,7 +48,7 @@ class Peer:
 
     def get(self, frame: Framed) -> None:
         """Sent to this one alone: what is owed goes first."""
-        if self.crowd.is_owed:
+        if self.crowd.owes(self):
             self.take(*self.crowd.leave(self))
         self.take(frame.wire)
 

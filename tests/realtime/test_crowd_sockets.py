@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from random import Random
 
 import pytest
+from fastapi import FastAPI, WebSocket
 
 from deskwire import ConnectionManager
 from deskwire.realtime.uvicorn_protocol import UvicornProtocol
@@ -134,6 +135,29 @@ async def test_what_was_taken_before_a_disconnect_or_a_close_still_arrives(
     assert await numbers(taken_out, 3) == [0, 1, 2]
     assert await numbers(closed, 3) == [0, 1, 2]
     assert await closed.close_code() == 4506
+
+
+async def test_who_is_greeted_while_others_are_owed_keeps_step_after_that() -> None:
+    manager = ConnectionManager()
+    crowd = manager._crowds["agent"]
+    app = FastAPI()
+
+    @app.websocket("/agent/{who}")
+    async def greets(websocket: WebSocket, who: str) -> None:
+        for number in range(2):  # the second waits for the turn's end
+            await manager.broadcast({"n": number})
+        await manager.connect(who, websocket)
+        await manager.send_to_agent(who, {"n": 2})
+        await websocket.receive()
+
+    async with serving(app, ws=UvicornProtocol) as port:
+        li = await WirePeer.open(port, "/agent/li")
+        assert await numbers(li, 1) == [2]
+        wang = await WirePeer.open(port, "/agent/wang")
+
+        assert (await numbers(wang, 1), await numbers(li, 2)) == ([2], [0, 1])
+        assert not crowd.apart
+        await everybody_leaves()
 
 
 async def test_an_empty_realm_is_nobody(manager: ConnectionManager, port: int) -> None:

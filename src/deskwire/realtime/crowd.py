@@ -50,11 +50,6 @@ class Crowd(Generic[M]):
         """A view: it changes with whoever falls behind."""
         return self._people.keys()
 
-    @property
-    def is_owed(self) -> bool:
-        """Those in step wait for frames."""
-        return bool(self._pending)
-
     def add(self, member: M) -> None:
         """Apart, until its socket says that it keeps step."""
         if member not in self._writes:
@@ -75,6 +70,10 @@ class Crowd(Generic[M]):
         del self._apart[member]
         self._writes[member] = write
         self._people[member.who] += 1
+
+    def owes(self, member: M) -> bool:
+        """It is in step, and frames are pending."""
+        return bool(self._pending) and member in self._writes
 
     def leave(self, member: M) -> Sequence[bytes]:
         """Puts a member apart and hands over what it is owed."""

@@ -81,7 +81,7 @@ class PlainConnection:
 
     @property
     def is_owed(self) -> bool:
-        return self._crowd is not None and self._crowd.is_owed
+        return self._crowd is not None and self._crowd.owes(self)
 
     def leave(self) -> Sequence[bytes]:
         if self._crowd is None:
