@@ -296,6 +296,23 @@ async def test_the_same_socket_connected_again_stays_open() -> None:
     assert (await desk.send_to_agent("li", {"n": 1})).connections == 1
 
 
+async def test_who_is_taken_out_while_it_still_connects_hears_no_broadcast() -> None:
+    desk, new = ConnectionManager(), LookAlike()
+
+    class TakesItselfOut(LookAlike):
+        async def close(self, code: int = 1000, reason: str | None = None) -> None:
+            desk.disconnect("li")  # by now the newcomer's: it is what this task has connected
+            await super().close(code, reason)
+
+    await desk.connect("li", TakesItselfOut())
+    await desk.connect("li", new)
+    assert not desk.is_agent_online("li")
+
+    assert await desk.broadcast({"n": 1}) == Reach(people=0, connections=0)
+
+    assert new.sent == []
+
+
 async def test_many_keeps_up_to_the_cap_and_the_same_tab_takes_its_place() -> None:
     desk = ConnectionManager(policy=Policy.MANY, connections_per_person_max=2)
     sockets = [LookAlike() for _ in range(4)]

@@ -70,7 +70,9 @@ class PlainConnection:
     # --- in the crowd ---------------------------------------------------------------------------
 
     def join(self, crowd: Crowd[PlainConnection]) -> None:
-        """From here on what is sent to the crowd reaches it."""
+        """From here on what is sent to the crowd reaches it, unless it was ended before."""
+        if self.ended is not None:
+            return
         self._crowd = crowd
         crowd.add(self)
         self.transport.keep_step(self)
