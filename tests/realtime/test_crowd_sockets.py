@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from random import Random
 
@@ -11,6 +12,7 @@ import pytest
 from fastapi import FastAPI, WebSocket
 
 from deskwire import ConnectionManager
+from deskwire.realtime.asgi import own_socket
 from deskwire.realtime.uvicorn_protocol import UvicornProtocol
 from tests.realtime.serving import serving, until
 from tests.realtime.test_baseline_sockets import baseline_app
@@ -102,6 +104,25 @@ async def test_who_falls_behind_misses_nothing_and_keeps_step_again(
     await manager.broadcast({"n": sent})
 
     assert await numbers(slow, 1) == [sent]
+
+
+async def test_a_broadcast_that_puts_somebody_half_behind_lets_the_loop_turn(
+    manager: ConnectionManager, port: int
+) -> None:
+    await arrives(manager, port, "li", small=True)
+    crowd, loop = manager._crowds["agent"], asyncio.get_running_loop()
+    server = own_socket(manager.active_connections["li"].scope)
+    assert isinstance(server, UvicornProtocol)
+    kernel = server._transport.get_extra_info("socket")
+    kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    turned: list[bool] = []
+
+    assert not crowd.apart
+    loop.call_soon(turned.append, True)
+    reach = await manager.broadcast("x" * 250_000)
+
+    assert reach.connections == len(crowd.apart) == 1
+    assert turned
 
 
 async def test_who_was_replaced_or_taken_out_hears_no_broadcast(

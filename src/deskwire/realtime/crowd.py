@@ -28,6 +28,7 @@ M = TypeVar("M", bound=Member)
 
 class Crowd(Generic[M]):
     def __init__(self) -> None:
+        self.falls = 0  # how often somebody fell out of step, since the start
         self._apart: dict[M, None] = {}
         self._writes: dict[M, BareWrite] = {}  # of those in step
         self._waiting: dict[M, BareWrite] = {}  # keep step, but came when frames were pending
@@ -79,6 +80,7 @@ class Crowd(Generic[M]):
         """Puts a member apart and hands over what it is owed."""
         if not self._fall_out(member):
             return ()
+        self.falls += 1
         self._apart[member] = None
         return tuple(self._pending)
 

@@ -182,7 +182,7 @@ class ConnectionManager:
         others = [*crowd.apart, *self._hub.realm(AGENT)]
         people = len(crowd.people_in_step)
         further = {c.who for c in others} - crowd.people_in_step
-        connections = crowd.send(frame)
+        connections = payload.send_to(crowd)
         taken = payload.hand_to(others)
         people += len({c.who for c in taken} & further)
         await self._let_peers_in(payload)

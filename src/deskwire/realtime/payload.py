@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deskwire.realtime.connection import StreamConnection
+from deskwire.realtime.crowd import Crowd
 from deskwire.realtime.frames import Framed, FramedSign, frame_plain
 from deskwire.realtime.gate import Principal, personal_stream
 from deskwire.realtime.plain import PlainConnection
@@ -35,6 +36,14 @@ class Payload:
         self._frame = frame
         self._key = key  # of the ephemeral that stream connections get
         self._signs: dict[Principal, FramedSign | None] = {}
+
+    def send_to(self, crowd: Crowd[PlainConnection]) -> int:
+        """To all who keep step; returns how many."""
+        falls = crowd.falls
+        count = crowd.send(self._frame)
+        if crowd.falls != falls:  # the latest apart fell behind by it
+            self.crowded = any(c.is_over_half for c in crowd.apart[falls - crowd.falls :])
+        return count
 
     def hand_to(self, connections: Sequence[AnyConnection]) -> Sequence[AnyConnection]:
         """Offers it to each, in order. Returns those that took it."""
