@@ -216,7 +216,7 @@ class Weighing:
     ) -> dict[str, Any]:
         self.load.ask("begin each" if to_one else "begin", 10)
         before = cost_of(*self.pids)
-        sent = self.server.ask(line, seconds + 30)
+        sent = self.server.ask(line, seconds + 40)
         wait_ms = 1_000 if sent.get("stuck") else 30_000
         got = self.load.ask(f"end {sent['events']} {wait_ms} {int(times)}", 45)
         after = cost_of(*self.pids)

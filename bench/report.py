@@ -179,9 +179,14 @@ def bursts(rounds: Sequence[Round], here: Sequence[str], n: int) -> str:
                 spread(values(rounds, s, n, look), 2),
                 spread(to_limit, 2),
                 middle(values(rounds, s, n, figure(part, "per_s")), 0),
+                middle(values(rounds, s, n, figure(part, "events_per_read"))),
+                middle(values(rounds, s, n, figure(part, "acks_per_event")), 2),
             )
         )
-    head = ("server", "CPU µs per event", "of the limit's write() each", "deliveries/s")
+    head = (
+        "server", "CPU µs per event", "of the limit's write() each", "deliveries/s",
+        "events per read", "acks per event",
+    )  # fmt: skip
     return table(head, rows)
 
 

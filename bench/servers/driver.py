@@ -33,7 +33,7 @@ import uvicorn
 Event: TypeAlias = dict[str, Any]
 Broadcast: TypeAlias = Callable[[Event], Awaitable[object]]
 
-GRACE_S: Final = 3.0
+GRACE_S: Final = 10.0
 LOOK_S: Final = 0.005
 PUSHES_PER_TURN: Final = 20
 SENTENCES: Final = (
