@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from starlette.websockets import WebSocket
 
 from deskwire import ConnectionManager, PayloadError, Policy, Reach, manager
 from deskwire.realtime.gate import Principal
@@ -81,6 +82,25 @@ async def test_an_accepted_socket_is_taken_as_it_is() -> None:
     await desk.connect("li", server.websocket)
 
     assert [m["type"] for m in server.messages] == ["websocket.accept"]
+
+
+async def test_a_send_that_an_app_has_made_its_own_is_what_is_called() -> None:
+    class Counting(WebSocket):
+        said = 0
+
+        async def send(self, message: Any) -> None:
+            self.said += message["type"] == "websocket.send"
+            await super().send(message)
+
+    desk, server = ConnectionManager(), Server()
+    own = Counting({"type": "websocket"}, server._receive, server._send)
+
+    await desk.connect("li", own)
+    await desk.send_to_agent("li", {"n": 1})
+    await desk.broadcast({"n": 2})
+
+    assert server.texts == ['{"n":1}', '{"n":2}']
+    assert own.said == 2
 
 
 async def test_numbers_for_ids_work_as_they_did_in_a_dict() -> None:
@@ -336,6 +356,20 @@ async def test_a_failed_send_removes_and_closes_only_its_own() -> None:
 
     assert desk.stats().connections == 2
     assert good.sent == other.sent == [{"n": 1}]
+
+
+async def test_a_socket_that_its_app_has_closed_takes_nothing_and_is_let_go() -> None:
+    desk, server = (
+        ConnectionManager(),
+        Server(),
+    )  # a server that says nothing of what comes too late
+    await desk.connect("li", server.websocket)
+    await server.websocket.close()
+
+    assert not await desk.send_to_agent("li", {"n": 1})
+
+    assert desk.stats().connections == 0
+    assert server.texts == []
 
 
 async def test_a_late_failure_of_the_old_socket_leaves_the_new_one() -> None:

@@ -385,9 +385,26 @@ def transport_over(websocket: Any, tasks: Tasks) -> Transport:
 def _outlet_of(websocket: Any) -> Outlet:
     if not is_starlette(websocket):
         return LookAlikeOutlet(websocket)
-    # Below Starlette's own `send`, which checks for each message what is known here already; a
-    # close goes through it, so that the app's object knows of it.
-    return AsgiOutlet(getattr(websocket, "_send", websocket.send), websocket.send)
+    # A close goes through Starlette's own `send`, so that the app's object knows of it.
+    return AsgiOutlet(_short_way(websocket), websocket.send)
+
+
+def _short_way(websocket: Any) -> Send:
+    """Below Starlette's own `send`, of whose checks one is left here: is it still open?"""
+    module = sys.modules["starlette.websockets"]
+    below, send = getattr(websocket, "_send", None), websocket.send
+    if below is None or getattr(send, "__func__", None) is not module.WebSocket.send:
+        its_own: Send = send
+        return its_own
+    connected = module.WebSocketState.CONNECTED
+
+    def sent(message: Message) -> Awaitable[None]:
+        if websocket.application_state is not connected:
+            raise OSError("the app has closed it")
+        awaited: Awaitable[None] = below(message)
+        return awaited
+
+    return sent
 
 
 # --- stepping a coroutine by hand --------------------------------------------------------------
