@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import LoginId, LoginState, Loss, Permit, Report
 from deskwire.realtime.gate import Principal as Who
 from deskwire.storage import logins
+from deskwire.storage.gathering import AT_ONCE_MAX
 from deskwire.storage.logins import LoginRecord
 from tests.flows.office import ANN, BO, CHEN, QIAN, START, WANG, Office, agent
 
@@ -52,6 +54,23 @@ class Gate:
 @pytest.fixture
 async def gate(office: Office) -> Gate:
     return Gate(office)
+
+
+async def test_a_storm_of_arrivals_may_name_as_many_streams_as_each_is_allowed(
+    office: Office, gate: Gate
+) -> None:
+    conv = await office.claimed()
+    login = await gate.login(ANN)
+    named = [
+        [f"conv:{conv}", *(f"conv:none{n}-{k}" for k in range(199))] for n in range(AT_ONCE_MAX)
+    ]
+
+    found = await asyncio.gather(
+        *(gate.gate.permits(Who("employee", ANN.person), login, streams) for streams in named)
+    )
+
+    seen = [name for each in found for name, permit in each.permits.items() if permit is not None]
+    assert seen == [f"conv:{conv}"] * AT_ONCE_MAX
 
 
 async def test_a_permit_is_given_for_what_one_may_see(office: Office, gate: Gate) -> None:

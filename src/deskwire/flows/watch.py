@@ -48,7 +48,7 @@ class DeskGate:
             actors = await people.actors(conn, {each.who for each in arrivals})
             records = await logins.by_ids(conn, {each.login for each in arrivals})
             conv_ids = {conv for each in arrivals for conv in each.conversations}
-            sights = await conversations.sights(conn, conv_ids) if conv_ids else {}
+            sights = await conversations.sights(conn, conv_ids)
         answers = []
         for each in arrivals:
             actor, record = actors.get(each.who), records.get(each.login)

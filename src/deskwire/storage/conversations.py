@@ -51,7 +51,14 @@ async def load_many(conn: Transaction, conv_ids: Sequence[str]) -> list[Conversa
 
 
 async def sights(conn: Transaction, conv_ids: Collection[str]) -> dict[str, Sight]:
-    """What decides who sees these conversations."""
+    """What decides who sees these conversations; a storm of arrivals names many at once."""
+    found: dict[str, Sight] = {}
+    for some in log.chunks(sorted(conv_ids)):
+        found |= await _sights(conn, some)
+    return found
+
+
+async def _sights(conn: Transaction, conv_ids: Sequence[str]) -> dict[str, Sight]:
     rows = (
         await conn.execute(select(conversation).where(conversation.c.conv_id.in_(conv_ids)))
     ).all()

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, TextClause, insert, select, text, true, update
 from sqlalchemy.engine import Row
@@ -21,6 +21,8 @@ from deskwire.desk.people import Principal
 from deskwire.storage import dialects
 from deskwire.storage.engine import Store, StoreBusy, Transaction
 from deskwire.storage.tables import command, event, store, stream, stream_event
+
+Name = TypeVar("Name", bound=str)
 
 PAGE_BYTES_MAX = 256 * 1024
 _IN_MAX = 500
@@ -125,7 +127,7 @@ def _written(rows: Iterable[Row[Any]]) -> tuple[Written, ...]:
 async def heads(conn: Transaction, streams: Collection[Stream]) -> dict[Stream, Head]:
     """The heads, within the caller's transaction."""
     found: dict[Stream, Head] = {}
-    for some in _chunks(sorted(streams)):
+    for some in chunks(sorted(streams)):
         of_store = store.outerjoin(stream, stream.c.stream_id.in_(some))
         rows = (await conn.execute(select(store.c.epoch, stream).select_from(of_store))).all()
         found |= dict.fromkeys(some, Head(rows[0][0], 0, 1))
@@ -268,5 +270,6 @@ def _is(principal: Principal, command_id: str) -> list[ColumnElement[bool]]:
     return [command.c[name] == value for name, value in _key(principal, command_id).items()]
 
 
-def _chunks(names: Sequence[Stream]) -> Iterable[Sequence[Stream]]:
+def chunks(names: Sequence[Name]) -> Iterable[Sequence[Name]]:
+    """As many as one `IN` may hold: PostgreSQL takes 32,767 parameters a statement."""
     return (names[i : i + _IN_MAX] for i in range(0, len(names), _IN_MAX))
