@@ -79,6 +79,35 @@ async def test_one_who_gives_up_takes_nobody_along() -> None:
     assert await asking[1] == 20
 
 
+async def test_an_answer_that_is_cancelled_leaves_nobody_waiting() -> None:
+    torn_down = asyncio.Event()
+
+    async def answer(asked: Sequence[int]) -> Sequence[int]:
+        await torn_down.wait()
+        raise asyncio.CancelledError  # as a driver's future does whose connection is torn down
+
+    gathering = Gathering(answer)
+    asking = [asks(gathering, 1)]
+    await turns()
+    asking.append(asks(gathering, 2))
+    await turns()
+    torn_down.set()
+    await turns()
+
+    assert [type(each.exception()) for each in asking] == [RuntimeError, RuntimeError]
+
+
+async def test_answers_that_are_too_few_are_a_fault_of_the_batch() -> None:
+    async def forgetful(asked: Sequence[int]) -> Sequence[int]:
+        return [10 * each for each in asked[:-1]]
+
+    gathering = Gathering(forgetful)
+    asking = [asks(gathering, n) for n in (1, 2)]
+    await turns()
+
+    assert [type(each.exception()) for each in asking] == [ValueError, ValueError]
+
+
 async def test_a_batch_is_bounded() -> None:
     slow = Slow()
     gathering = Gathering(slow.answer)

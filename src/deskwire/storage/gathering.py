@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
+
+_Batch: TypeAlias = list[tuple[Asked, asyncio.Future[Answer]]]
 
 AT_ONCE_MAX = 250
 
@@ -24,34 +26,41 @@ class Gathering(Generic[Asked, Answer]):
 
     def __init__(self, answer: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer]]]) -> None:
         self._answer = answer
-        self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
+        self._waiting: _Batch[Asked, Answer] = []
         self._running: asyncio.Task[None] | None = None
 
     async def ask(self, asked: Asked) -> Answer:
-        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((asked, done))
         if self._running is None:
-            self._running = asyncio.get_running_loop().create_task(
-                self._run()
-            )  # held here, ends by itself
+            self._running = loop.create_task(self._run())  # held here, ends by itself
         return await done
 
     async def _run(self) -> None:
+        batch: _Batch[Asked, Answer] = []
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:AT_ONCE_MAX], self._waiting[AT_ONCE_MAX:]
                 await self._serve(batch)
         finally:
             self._running = None
+            left, self._waiting = [*batch, *self._waiting], []
+            _refuse(left, RuntimeError("cancelled"))  # nothing else leaves anybody waiting
 
-    async def _serve(self, batch: Sequence[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+    async def _serve(self, batch: _Batch[Asked, Answer]) -> None:
         try:
             answers = await self._answer([asked for asked, _ in batch])
+            answered = list(zip(batch, answers, strict=True))
         except Exception as fault:  # noqa: BLE001  handed to all who asked
-            for _, done in batch:
-                if not done.done():
-                    done.set_exception(fault)
+            _refuse(batch, fault)
             return
-        for (_, done), answer in zip(batch, answers, strict=True):
+        for (_, done), answer in answered:
             if not done.done():
                 done.set_result(answer)
+
+
+def _refuse(batch: _Batch[Asked, Answer], fault: Exception) -> None:
+    for _, done in batch:
+        if not done.done():
+            done.set_exception(fault)
