@@ -60,7 +60,7 @@ class Peer:
         self.transport = transport
 
     def says(self, **frame: Any) -> None:
-        self.transport.peer_sends(msgspec.json.encode(frame))
+        self.transport.peer_sends(msgspec.json.encode(frame).decode())
 
     @property
     def frames(self) -> list[dict[str, Any]]:

@@ -500,6 +500,18 @@ class DeafGate(MemoryGate):
         await super().report(reports)
 
 
+async def test_an_ack_of_what_was_never_sent_costs_no_more_than_one_frame() -> None:
+    async with node() as it:
+        peer = await it.peer(watch={"conv:1": None})
+        for _ in range(38):  # with the identify 39, and 40 are in credit
+            peer.says(op="pong")
+
+        peer.says(op="ack", positions={"conv:1": 1})
+
+        assert peer.bye == 4501
+        assert not peer.all("error")
+
+
 async def test_reports_wait_for_a_gate_that_is_away() -> None:
     gate = DeafGate()
     async with node(gate=gate) as it:

@@ -124,7 +124,9 @@ class Delivery:
         if self.phase is not _OPEN or self._turn or self.pulse.pay_for_a_frame(now):
             return None
         risen = self._window.acknowledge(self.watches, positions)
-        if risen is not None:
+        if risen is None:
+            self.pulse.take_back_a_frame()
+        else:
             self.pulse.heard(now)
             self._progress_at = now if risen else self._progress_at
         return risen

@@ -99,6 +99,10 @@ class Pulse:
         self._paid_until = now + owed
         return 0
 
+    def take_back_a_frame(self) -> None:
+        """The one that was paid for last is received anew, and pays then."""
+        self._paid_until -= 1_000 // self._limits.frames_per_s
+
     def errs_too_often(self, now: int) -> bool:
         """Counts an error of the peer; whether the window holds more than allowed."""
         self._errors.append(now)
