@@ -13,6 +13,7 @@ from fastapi import FastAPI, WebSocket
 
 from deskwire import ConnectionManager
 from deskwire.realtime.asgi import own_socket
+from deskwire.realtime.plain import PlainConnection
 from deskwire.realtime.uvicorn_protocol import UvicornProtocol
 from tests.realtime.serving import serving, until
 from tests.realtime.test_baseline_sockets import baseline_app
@@ -123,6 +124,28 @@ async def test_a_broadcast_that_puts_somebody_half_behind_lets_the_loop_turn(
 
     assert reach.connections == len(crowd.apart) == 1
     assert turned
+
+
+async def test_who_connects_while_its_peer_is_behind_is_watched_like_any_other() -> None:
+    manager = ConnectionManager()
+    app = FastAPI()
+
+    @app.websocket("/agent/{who}")
+    async def sends_first(websocket: WebSocket, who: str) -> None:
+        await websocket.accept()
+        await websocket.send_text("x" * 5_000_000)  # more than any kernel takes from us
+        await manager.connect(who, websocket)
+        await websocket.receive()
+
+    async with serving(app, ws=UvicornProtocol) as port:
+        await WirePeer.open(port, "/agent/li", small=True)
+        await until(lambda: "li" in manager.active_connections)
+        (connection,) = manager._hub.connections.values()
+        assert isinstance(connection, PlainConnection)
+
+        assert connection.is_waiting
+        assert connection.is_over_half
+        await everybody_leaves()
 
 
 async def test_who_was_replaced_or_taken_out_hears_no_broadcast(

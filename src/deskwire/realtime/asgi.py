@@ -22,7 +22,7 @@ from collections.abc import (
     MutableMapping,
     Sequence,
 )
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from deskwire.realtime.connection import Closed
 from deskwire.realtime.frames import (
@@ -36,6 +36,8 @@ from deskwire.realtime.gate import LoginId, Principal
 from deskwire.realtime.tasks import Tasks
 from deskwire.realtime.transport import (
     BEHIND,
+    CAPACITY_BYTES,
+    CAPACITY_FRAMES,
     CLEAR,
     CLOSED,
     EXTENSION,
@@ -50,9 +52,6 @@ from deskwire.realtime.transport import (
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-
-CAPACITY_BYTES: Final = 256 * 1024
-CAPACITY_FRAMES: Final = 256
 
 
 class Outlet(Protocol):

@@ -16,7 +16,15 @@ from deskwire.realtime.codes import TABLE, Code
 from deskwire.realtime.crowd import Crowd
 from deskwire.realtime.frames import Framed
 from deskwire.realtime.gate import ConnectionId, Principal
-from deskwire.realtime.transport import BEHIND, CLOSED, NOT, BareWrite, Taken, Transport
+from deskwire.realtime.transport import (
+    BEHIND,
+    CAPACITY_BYTES,
+    CLOSED,
+    NOT,
+    BareWrite,
+    Taken,
+    Transport,
+)
 
 _log = telemetry.logger("realtime")
 
@@ -31,7 +39,7 @@ class PlainConnection:
     """
 
     __slots__ = (
-        "_capacity", "_close_s", "_crowd", "_deadline", "_gone", "_waiters", "device", "ended",
+        "_close_s", "_crowd", "_deadline", "_gone", "_waiters", "device", "ended",
         "id", "said_id", "tab", "take", "transport", "websocket", "who",
     )  # fmt: skip
 
@@ -56,7 +64,6 @@ class PlainConnection:
         # it says is owed to `taken`.
         self.take: Callable[[Framed], Taken] = transport.write_one
         self.ended: tuple[int, str] | None = None
-        self._capacity = transport.room()
         self._crowd: Crowd[PlainConnection] | None = None
         self._gone = gone
         self._close_s = close_s
@@ -132,7 +139,7 @@ class PlainConnection:
         if room == CLOSED:
             self._lost()
             return False
-        if room < self._capacity:
+        if room < CAPACITY_BYTES:
             self._watch_the_clock()
         return True
 
@@ -154,11 +161,11 @@ class PlainConnection:
     @property
     def is_waiting(self) -> bool:
         """Something has not left yet."""
-        return self.transport.room() < self._capacity
+        return self.transport.room() < CAPACITY_BYTES
 
     @property
     def is_over_half(self) -> bool:
-        return self.transport.room() < self._capacity // 2
+        return self.transport.room() < CAPACITY_BYTES // 2
 
     async def wait_for_room(self, size: int, wait_s: float) -> None:
         """Returns once `size` bytes have room, the connection ended, or `wait_s` is over."""

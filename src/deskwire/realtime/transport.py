@@ -14,6 +14,9 @@ from deskwire.realtime.frames import Framed, PeerFault
 
 # What `room` says once the peer is gone, however the server below put it.
 CLOSED: Final = -1
+# What a socket takes that has nothing waiting; a frame more than CAPACITY_FRAMES waits nowhere.
+CAPACITY_BYTES: Final = 256 * 1024
+CAPACITY_FRAMES: Final = 256
 # Where a server of ours puts its own Socket: scope["extensions"][EXTENSION]["socket"].
 EXTENSION: Final = "deskwire.socket"
 
@@ -101,7 +104,7 @@ class MemoryTransport:
     A `reading` peer takes everything at once; else bytes wait until `drain`.
     """
 
-    def __init__(self, *, capacity: int = 256 * 1024, reading: bool = True) -> None:
+    def __init__(self, *, capacity: int = CAPACITY_BYTES, reading: bool = True) -> None:
         self.capacity = capacity
         self.reading = reading
         self.received: list[Framed] = []

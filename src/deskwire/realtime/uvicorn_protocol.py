@@ -34,11 +34,20 @@ from deskwire.realtime.rfc6455 import (
     read_close,
     read_upgrade,
 )
-from deskwire.realtime.transport import BEHIND, CLEAR, CLOSED, EXTENSION, NOT, Heard, Step, Taken
+from deskwire.realtime.transport import (
+    BEHIND,
+    CAPACITY_BYTES,
+    CAPACITY_FRAMES,
+    CLEAR,
+    CLOSED,
+    EXTENSION,
+    NOT,
+    Heard,
+    Step,
+    Taken,
+)
 from deskwire.realtime.turn import Turn
 
-CAPACITY_BYTES: Final = 256 * 1024
-CAPACITY_FRAMES: Final = 256
 DRAIN_BYTES: Final = 16 * 1024  # at a time to a peer that is behind: each is progress seen
 UP_BYTES_MAX: Final = 64 * 1024  # of a message to a manager that listens; an app's is uvicorn's
 CLOSE_S: Final = 10.0  # from our close frame to the peer's
