@@ -316,6 +316,27 @@ async def test_the_same_socket_connected_again_stays_open() -> None:
     assert (await desk.send_to_agent("li", {"n": 1})).connections == 1
 
 
+async def test_the_same_socket_connected_again_keeps_the_order_of_the_calls() -> None:
+    class OneByOne(LookAlike):
+        room = asyncio.Semaphore(0)
+
+        async def send_json(self, data: Any) -> None:
+            await self.room.acquire()
+            await super().send_json(data)
+
+    desk, ws = ConnectionManager(), OneByOne()
+    await desk.connect("li", ws)
+    for n in (1, 2, 3):
+        await desk.send_to_agent("li", n)
+    await desk.connect("li", ws)
+    await desk.send_to_agent("li", 4)
+    for _ in range(4):
+        ws.room.release()
+        await settle()
+
+    assert ws.sent == [1, 2, 3, 4]
+
+
 async def test_who_is_taken_out_while_it_still_connects_hears_no_broadcast() -> None:
     desk, new = ConnectionManager(), LookAlike()
 

@@ -325,7 +325,7 @@ class ConnectionManager:
         await asgi.accept(websocket)
         # From here to the end without an await: of two at once, one stays and the other is closed.
         connection_id = ConnectionId(f"c-{secrets.token_hex(8)}")
-        transport = asgi.transport_over(websocket, self.tasks)
+        transport = self._transport_over(websocket, who)
         connection = PlainConnection(
             connection_id,
             who,
@@ -349,6 +349,13 @@ class ConnectionManager:
                 loser.close(code, TABLE[code].name if code in TABLE else "")
         connection.join(self._crowds[realm])
         return connection_id
+
+    def _transport_over(self, websocket: Any, who: Principal) -> Transport:
+        """A socket that is connected again keeps its transport: what waits there goes first."""
+        for connection in self._hub.of(who):
+            if isinstance(connection, PlainConnection) and connection.websocket is websocket:
+                return connection.transport
+        return asgi.transport_over(websocket, self.tasks)
 
     def _losers(
         self, who: Principal, websocket: Any, device: str, tab: str
