@@ -463,6 +463,18 @@ async def test_a_peer_that_takes_nothing_for_ten_seconds_is_closed() -> None:
     assert not desk.is_agent_online("li")
 
 
+async def test_a_stuck_socket_that_is_connected_again_is_closed_as_well() -> None:
+    desk, server = ConnectionManager(), Server()
+    await desk.connect("li", server.websocket)
+    server.stalls = True
+    await desk.send_to_agent("li", {})
+    await desk.connect("li", server.websocket)
+
+    await asyncio.sleep(10.1)
+
+    assert not desk.is_agent_online("li")
+
+
 async def test_a_slow_but_moving_peer_gets_everything_in_order() -> None:
     desk, server = ConnectionManager(), Server()
     await desk.connect("li", server.websocket)

@@ -83,6 +83,8 @@ class PlainConnection:
         self._crowd = crowd
         crowd.add(self)
         self.transport.keep_step(self)
+        if self.is_waiting:  # of what was sent before
+            self._watch_the_clock()
 
     def enter(self, write: BareWrite) -> None:
         if self._crowd is not None:
