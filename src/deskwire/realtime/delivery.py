@@ -117,18 +117,15 @@ class Delivery:
                 assert_never(self.phase)
         return self._done()
 
-    def acknowledged(
-        self, positions: Mapping[Stream, int], now: int
-    ) -> Mapping[Stream, int] | None:
+    def acknowledged(self, positions: frames.Positions, now: int) -> frames.Positions | None:
         """The hot path of an `ack` frame: what rose. None: it is to be received like any other."""
         if self.phase is not _OPEN or self._turn or self.pulse.pay_for_a_frame(now):
             return None
+        self.pulse.heard(now)
         risen = self._window.acknowledge(self.watches, positions)
         if risen is None:
             self.pulse.take_back_a_frame()
-        else:
-            self.pulse.heard(now)
-            self._progress_at = now if risen else self._progress_at
+        self._progress_at = now if risen else self._progress_at
         return risen
 
     def permitted(
