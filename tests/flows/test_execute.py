@@ -605,7 +605,7 @@ async def fold_equals_snapshot(office: Office, conv: str) -> None:
     view = await office.views.snapshot(agent("root"), conv)
     assert view is not None
     told = (await office.log.read(f"conv:{conv}", 0)).events
-    folded = fold(json.loads(written.body) for written in told)
+    folded = fold((json.loads(written.body), written.position) for written in told)
     assert folded is not None
     assert folded == {name: view["conversation"][name] for name in folded}, "I7"
 
