@@ -24,6 +24,7 @@ from deskwire.desk.access import (
     has_duty,
     looks_in_from_outside,
     may,
+    may_load,
     may_send,
     sees,
     standings,
@@ -40,6 +41,7 @@ from tests.desk.cast import (
     about,
     agent,
     at,
+    upload,
 )
 
 # desk.md §8, its lines taken apart by action, its columns R I P G S.
@@ -372,3 +374,35 @@ def test_a_conversation_that_does_not_exist_is_seen_by_nobody() -> None:
 )
 def test_a_stream_names_its_conversation(stream: str, conv: str | None) -> None:
     assert conversation_of(Stream(stream)) == conv
+
+
+# Attachments -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "place, may_have_it",
+    [
+        (None, {"requester"}),
+        ((PUBLIC, 1), WATCHED[PUBLIC]),
+        ((PUBLIC, 2), WATCHED[PUBLIC] | {"invited"}),
+        ((STAFF, 1), WATCHED[STAFF]),
+    ],
+    ids=["staged", "before the invited", "said to all", "in a note"],
+)
+def test_an_attachment_is_theirs_who_see_its_message(
+    place: tuple[Stream, int] | None, may_have_it: set[str]
+) -> None:
+    seen = at(Status.ACTIVE).sight
+    found = upload(owner=PEOPLE["requester"], conv=CONV if place else None)
+
+    loading = {who for who, actor in EVERYBODY.items() if may_load(actor, found, place, seen)}
+
+    assert loading == may_have_it
+
+
+@pytest.mark.parametrize("place", [None, (PUBLIC, 2)])
+def test_a_withdrawn_attachment_is_nobodys(place: tuple[Stream, int] | None) -> None:
+    gone = upload(withdrawn_at=1)
+    seen = at(Status.ACTIVE).sight
+
+    assert not [who for who, actor in EVERYBODY.items() if may_load(actor, gone, place, seen)]

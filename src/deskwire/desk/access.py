@@ -14,6 +14,7 @@ from enum import StrEnum
 from deskwire.desk import commands as ask
 from deskwire.desk import office_commands as ask_office
 from deskwire.desk.events import DESK_STREAM, Stream
+from deskwire.desk.messages import Attachment
 from deskwire.desk.people import Actor, PersonId, Principal, Realm
 
 
@@ -404,6 +405,23 @@ def sees(actor: Actor, stream: Stream, sight: Sight | None) -> Bounds | None:
             return Bounds() if own else None
         case _:
             return None
+
+
+def may_load(
+    actor: Actor, attachment: Attachment, place: tuple[Stream, int] | None, sight: Sight | None
+) -> bool:
+    """Whether this principal may download the attachment now.
+
+    `place` is the stream and position of the message that names it, none while it is staged: then
+    it is its owner's alone. What has been withdrawn is nobody's.
+    """
+    if attachment.withdrawn_at is not None:
+        return False
+    if place is None:
+        return attachment.owner == actor.principal
+    stream, position = place
+    bounds = sees(actor, stream, sight)
+    return bounds is not None and bounds.hold(position)
 
 
 def _sees_conversation(actor: Actor, stream: Stream, sight: Sight) -> Bounds | None:
