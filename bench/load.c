@@ -19,10 +19,11 @@
  *   back FIRST COUNT WINDOW MS   these dial again within WINDOW ms, from their places; waits up to MS
  *                      until all are in
  *   drain MS           the stalled read what is there, say nothing, and are closed at the end
- * Who is turned away comes again, after what a bye told or about a second. It ends when stdin does. Several events may come in one frame, several desk.v1 frames in one
- * message. Numbers must rise by one from 0 (`each`: must rise), else `disordered` says how often not;
- * a place that is skipped is a gap, one that comes again a repeat. A compressed frame is taken for
- * one event unread. Times are CLOCK_MONOTONIC, as Python's monotonic_ns is.
+ * Who is turned away comes again, after what a bye told or about a second. It ends when stdin does.
+ * Several events may come in one frame, several desk.v1 frames in one message. Numbers must rise by
+ * one from 0 (`each`: must rise), else `disordered` says how often not; a place that is skipped is a
+ * gap, one that comes again a repeat. A compressed frame is taken for one event unread. Times are
+ * CLOCK_MONOTONIC, as Python's monotonic_ns is.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -73,6 +74,7 @@ static int epoll, clients, readers;
 static bool each;                      /* an event goes to one client */
 static int under_way, arrived, turned_away; /* of those who are dialling */
 static int resets;
+static uint32_t refusals[CODES_MAX];   /* by HTTP status, a bye's or a close's code; 0: no answer */
 static uint64_t *took;                 /* from when they were to come back until they were in */
 static int gone;                       /* who had been in and was closed, since begin */
 static uint64_t reads, frames, events, bytes, acks, disordered, gaps, repeats, pings;
@@ -88,7 +90,8 @@ static uint64_t late_counts[BUCKETS], late_total, late_most;
 
 static void count_late(uint64_t ns) {
     int top = ns < PARTS ? PARTS_LOG : 63 - __builtin_clzll(ns);
-    int bucket = ns < PARTS ? (int)ns : ((top - PARTS_LOG + 1) << PARTS_LOG) + (int)(ns >> (top - PARTS_LOG) & (PARTS - 1));
+    int part = (int)(ns >> (top - PARTS_LOG) & (PARTS - 1));
+    int bucket = ns < PARTS ? (int)ns : ((top - PARTS_LOG + 1) << PARTS_LOG) + part;
     if (bucket < BUCKETS) late_counts[bucket]++;
     late_total++;
     if (ns > late_most) late_most = ns;
@@ -161,12 +164,17 @@ static uint64_t number_behind(const char *data, size_t size, const char *name) {
 
 /* --- one client ------------------------------------------------------------------------------- */
 
+static void tally(uint32_t *counts, uint16_t code) {
+    if (code < CODES_MAX) counts[code]++;
+}
+
 /* As a client of the protocol does: it comes again, after what it was told to wait. */
 static void turn_away(struct client *c) {
     uint32_t low = c->wait_high_ms ? c->wait_low_ms : RETRY_LOW_MS;
     uint32_t high = c->wait_high_ms ? c->wait_high_ms : RETRY_HIGH_MS;
     under_way--;
     turned_away++;
+    tally(refusals, c->bye ? c->bye : c->code);
     c->due = now_ns() + (uint64_t)between(low, high) * 1000000u;
 }
 
@@ -181,8 +189,8 @@ static void lose(struct client *c) {
     c->rest_bytes = 0;
     if (was_in) {
         gone++;
-        codes[c->code && c->code < CODES_MAX ? c->code : NO_CLOSE_FRAME]++;
-        if (c->bye && c->bye < CODES_MAX) byes[c->bye]++;
+        tally(codes, c->code ? c->code : NO_CLOSE_FRAME);
+        if (c->bye) tally(byes, c->bye);
     } else {
         turn_away(c);
     }
@@ -426,7 +434,11 @@ static void read_from(struct client *c) {
     if (c->state == UPGRADING) {
         char *end = memmem(buffer, have, "\r\n\r\n", 4);
         if (end == NULL && have < 8192) goto keep;
-        if (end == NULL || memcmp(buffer, "HTTP/1.1 101", 12) != 0) { lose(c); return; }
+        if (end == NULL || memcmp(buffer, "HTTP/1.1 101", 12) != 0) {
+            c->code = (uint16_t)(end && have > 12 ? number_at(buffer + 9, buffer + 12) : 0);
+            lose(c);
+            return;
+        }
         from = (size_t)(end - buffer) + 4;
         c->state = GREETING;
         if (!ask.engine_io) send_first(c);
@@ -477,6 +489,17 @@ static void acknowledge_late(void) {
     }
 }
 
+static void print_codes(const char *name, const uint32_t *counts) {
+    const char *comma = "";
+    printf(",\"%s\":{", name);
+    for (int code = 0; code < CODES_MAX; code++)
+        if (counts[code]) {
+            printf("%s\"%d\":%u", comma, code, counts[code]);
+            comma = ",";
+        }
+    printf("}");
+}
+
 /* --- coming in -------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b) {
@@ -500,6 +523,7 @@ static void arrive(int first, int count, uint64_t window_ns, int at_once, int ms
     double cpu = cpu_s();
     int dialled = 0;
     under_way = arrived = turned_away = resets = 0;
+    memset(refusals, 0, sizeof refusals);
     while (arrived < count && turned_away < TURNED_AWAY_MAX * count && now_ns() < deadline) {
         while (dialled < count && under_way < at_once) {
             uint64_t wanted = window_ns ? started + window_ns / (uint64_t)count * (uint64_t)dialled : now_ns();
@@ -516,7 +540,10 @@ static void arrive(int first, int count, uint64_t window_ns, int at_once, int ms
     double p50 = arrived ? (double)took[arrived / 2] / 1e6 : 0;
     double p99 = arrived ? (double)took[(int)(0.99 * (arrived - 1))] / 1e6 : 0;
     printf("{\"connected\":%d,\"readers\":%d,\"turned_away\":%d,\"resets\":%d,\"seconds\":%.4f,"
-           "\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"cpu_s\":%.4f}\n", arrived, readers, turned_away, resets, seconds, p50, p99, cpu_s() - cpu);
+           "\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"cpu_s\":%.4f", arrived, readers, turned_away, resets, seconds,
+           p50, p99, cpu_s() - cpu);
+    print_codes("refusals", refusals);
+    printf("}\n");
     fflush(stdout);
 }
 
@@ -577,17 +604,6 @@ static bool is_over(uint64_t total) {
     return had[total - 1] >= (uint32_t)readers;
 }
 
-static void print_codes(const char *name, const uint32_t *counts) {
-    const char *comma = "";
-    printf(",\"%s\":{", name);
-    for (int code = 0; code < CODES_MAX; code++)
-        if (counts[code]) {
-            printf("%s\"%d\":%u", comma, code, counts[code]);
-            comma = ",";
-        }
-    printf("}");
-}
-
 static void print_times(const char *name, const uint64_t *times, uint64_t total) {
     printf(",\"%s\":[", name);
     for (uint64_t k = 0; k < total && k < TIMES_MAX; k++)
@@ -613,9 +629,11 @@ static void end(uint64_t total, int wait_ms, bool times) {
         }
     if (least == UINT32_MAX) least = 0;
     for (uint64_t n = 0; n < total && n < TIMES_MAX; n++) once += had[n] == 1;
-    printf("{\"events\":%llu,\"frames\":%llu,\"reads\":%llu,\"bytes\":%llu,\"least\":%u,\"most\":%u,\"once\":%llu,\"readers\":%d,"
+    printf("{\"events\":%llu,\"frames\":%llu,\"reads\":%llu,\"bytes\":%llu,\"least\":%u,\"most\":%u,"
+           "\"once\":%llu,\"readers\":%d,"
            "\"gone\":%d,\"disordered\":%llu,\"gaps\":%llu,\"repeats\":%llu,\"acks\":%llu,\"pings\":%llu,\"cpu_s\":%.4f",
-           (unsigned long long)events, (unsigned long long)frames, (unsigned long long)reads, (unsigned long long)bytes, least, most,
+           (unsigned long long)events, (unsigned long long)frames, (unsigned long long)reads,
+           (unsigned long long)bytes, least, most,
            (unsigned long long)once, readers, gone, (unsigned long long)disordered, (unsigned long long)gaps,
            (unsigned long long)repeats, (unsigned long long)acks, (unsigned long long)pings, cpu_s() - cpu_at_begin);
     print_codes("codes", codes);

@@ -179,8 +179,7 @@ class Weighing:
     def more(self, count: int, *, stalled: bool) -> None:
         """Further connections. The stalled ones stop reading once they are in."""
         entered = self.load.ask(f"more {count} {int(stalled)}", ARRIVE_S)
-        if entered["connected"] < count:
-            raise Stands(f"{entered['connected']} of {count} further connections got in")
+        _insist_on_all(entered, count)
 
     def cut(self, first: int, count: int) -> None:
         self.load.ask(f"cut {first} {count}", 30)
@@ -304,8 +303,7 @@ def weighing(
             load = Talker(command, load_core)
             entered = load.hear(ARRIVE_S)
             cost_after = cost_of(*pids)
-            if entered["connected"] < connections:
-                raise Stands(f"{entered['connected']} of {connections} connections got in")
+            _insist_on_all(entered, connections)
             _settle()
             arrival = {
                 "connects_per_s": connections / entered["seconds"],
@@ -321,6 +319,12 @@ def weighing(
             if load is not None:
                 load.end()
             server.end()
+
+
+def _insist_on_all(entered: dict[str, Any], count: int) -> None:
+    if entered["connected"] < count:
+        why = ", ".join(f"{code} × {n}" for code, n in entered["refusals"].items())
+        raise Stands(f"{entered['connected']} of {count} connections got in; refused: {why or '–'}")
 
 
 def _settle() -> None:

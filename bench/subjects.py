@@ -152,8 +152,8 @@ SUBJECTS: Final = (
     ),
     Subject(
         name="service",
-        words="the desk itself as `deskwire serve` runs it: login, SQLite, `desk.v1`",
-        command=_python("service", *_OWN),
+        words="`deskwire serve`: the desk itself, with login and SQLite, `desk.v1`",
+        command=_python("service"),
         load=_SERVICE,
         missing=_no_own_class,
         resumes=True,

@@ -219,6 +219,14 @@ class Start:
         return door
 
 
+def free_port() -> int:
+    """For a server that opens its door itself."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
 def raise_files() -> None:
     """As many descriptors as this process may have."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

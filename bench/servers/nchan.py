@@ -10,12 +10,11 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Final
 
-from bench.servers.driver import Event, Hooks, Start, obey, raise_files, say
+from bench.servers.driver import Event, Hooks, Start, free_port, obey, raise_files, say
 from bench.subjects import NCHAN, nginx_path
 
 READY_S: Final = 10.0
@@ -99,13 +98,6 @@ def _configuration(port: int, start: Start) -> Path:
     return path
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 async def _serve(port: int, nginx: subprocess.Popen[bytes]) -> None:
     publisher = Publisher(port)
     async with asyncio.timeout(READY_S):
@@ -126,7 +118,7 @@ def _children(pid: int) -> list[int]:
 
 def run(start: Start) -> None:
     raise_files()
-    port = _free_port()
+    port = free_port()
     configuration = _configuration(port, start)
     with subprocess.Popen(
         (nginx_path(), "-c", str(configuration), "-p", str(start.folder)),

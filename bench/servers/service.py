@@ -1,33 +1,32 @@
-"""The desk itself, on SQLite: Origin and login at the door, `desk.v1`, events committed and rung.
+"""`deskwire serve` itself, on SQLite: Origin and login at the door, events committed and rung.
 
-What `deskwire serve` runs, with one hook beside it: events are appended to the stream that all
-agents may watch, as a command would append them, and its bell is rung after the commit.
+The console command runs as it is, with one hook beside it: events are appended to the stream that
+all agents may watch, as a command would append them, and its bell is rung after the commit.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import importlib
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-from sqlalchemy import insert
-
-from bench.servers.driver import Event, Events, Hooks, Start, on_uvicorn
+from bench.servers.driver import Event, Events, Hooks, Start, free_port, obey, say
 from bench.servers.stream import standing
-from deskwire import telemetry
-from deskwire.app import Configuration, Desk, WeComSettings, loopback_origins, new_id, now_ms
+from deskwire.app import Desk, new_id, now_ms
+from deskwire.cli.server import Server
 from deskwire.desk import events as ev
-from deskwire.storage import log, migrate
-from deskwire.storage.engine import Store, sqlite_at
-from deskwire.storage.tables import agent, login, person
+from deskwire.storage import log
 
 FANNED_OUT_EVERY_S: Final = 0.002
-HOUR_MS: Final = 3600 * 1000
-SNDBUF: Final = 32 * 1024
+SEED: Final = "bench.servers.seed"
 
 
 class Appender:
@@ -75,65 +74,42 @@ def _reason(at: int, event_id: str, cause: str) -> ev.Event:
     )
 
 
-async def _seed(store: Store, people: int) -> None:
-    """So many agents, each signed in; the secrets are what load.c puts into its cookies."""
-    now = now_ms()
-    names = [f"a{n}" for n in range(people)]
-    async with store.writing() as conn:
-        await conn.execute(
-            insert(person), [{"person_id": n, "name": n, "department": ""} for n in names]
-        )
-        works = {"role": "agent", "availability": "online", "capacity": 5, "load": 0}
-        await conn.execute(
-            insert(agent), [{"person_id": n, "login_name": n, **works} for n in names]
-        )
-        await conn.execute(
-            insert(login),
-            [
-                {
-                    "secret_hash": hashlib.sha256(f"bench-secret-{n}".encode()).digest(),
-                    "login_id": f"login-{n}",
-                    "realm": "agent",
-                    "person": name,
-                    "created": now,
-                    "seen": now,
-                    "expires": now + 12 * HOUR_MS,
-                }
-                for n, name in enumerate(names)
-            ],
+class Weighed(Server):
+    """The command's server, which also obeys stdin and ends with it."""
+
+    def __init__(self, desk: Desk, *arguments: Any, **more: Any) -> None:
+        super().__init__(desk, *arguments, **more)
+        append = Appender(desk)
+        self._hooks = Hooks(
+            broadcast=append.one, burst=append.several, stats=lambda: standing(desk.manager)
         )
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._obey())
+            await super().serve(sockets)
 
-def _door(start: Start) -> socket.socket:
-    """Bounded kernel buffers, as every server of ours has them."""
-    door = start.door()
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SNDBUF)
-    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 16 * 1024)
-    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000)
-    return door
+    async def _obey(self) -> None:
+        while not self.started:  # noqa: ASYNC110  uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        say({"port": self.config.port})
+        await obey(self._hooks)
+        self.should_exit = self.force_exit = True
+
+
+def _settings(port: int) -> dict[str, str]:
+    """What an operator sets, and nothing that this machine happens to have set."""
+    others = {name: value for name, value in os.environ.items() if "DESKWIRE_" not in name}
+    return others | {"DESKWIRE_PUBLIC_URL": f"http://127.0.0.1:{port}"}
 
 
 def run(start: Start) -> None:
-    telemetry.configure(as_json=False, others=["uvicorn"])
-    door = _door(start)
-    url = sqlite_at(start.folder / "desk.db")
-    migrate.upgrade(url)
-    nowhere = "http://127.0.0.1:9"
-    wecom = WeComSettings(corp_id="ww", agent_id=1, secret="", api_url=nowhere, open_url=nowhere)
-    origins = loopback_origins(door.getsockname()[1])
-    desk = Desk(Configuration(database_url=url, origins=origins, wecom=wecom))
-    append = Appender(desk)
-    hooks = Hooks(broadcast=append.one, burst=append.several, stats=lambda: standing(desk.manager))
-    settings = {
-        **start.uvicorn,
-        "lifespan": "on",
-        "log_config": None,
-        "access_log": False,
-        "server_header": False,
-        "proxy_headers": False,
-        "ws_max_size": 64 * 1024,
-        "ws_ping_interval": 30,
-        "ws_ping_timeout": 30,
-    }
-    seed = partial(_seed, desk.store, start.people)
-    on_uvicorn(desk.asgi, hooks, door, start=seed, **settings)
+    port, folder = free_port(), Path(start.folder)
+    subprocess.run((sys.executable, "-m", SEED, str(folder), str(start.people)), check=True)
+    settings = _settings(port)
+    os.environ.clear()
+    os.environ.update(settings)
+    # By its module's name: in the package the name `serve` is the command.
+    command = importlib.import_module("deskwire.cli.serve")
+    command.Server = Weighed  # type: ignore[attr-defined]
+    command.serve(port=port, data_dir=folder)

@@ -167,6 +167,7 @@ def test_who_is_turned_away_comes_again_and_is_counted() -> None:
         load.end()
 
     assert (entered["connected"], entered["turned_away"]) == (1, 1)
+    assert entered["refusals"] == {"503": 1}
 
 
 @pytest.mark.parametrize("name", ["stream-own", "service"])
