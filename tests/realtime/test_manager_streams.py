@@ -27,7 +27,7 @@ from deskwire.realtime.gate import (
 from deskwire.realtime.log import MemoryHead, MemoryLog, MemoryPage
 from deskwire.realtime.manager import ConnectionManager
 from deskwire.realtime.transport import MemoryTransport
-from tests.realtime.nodes import EPOCH, LI, WANG, node, settle, sign, stay
+from tests.realtime.nodes import EPOCH, FOREVER_MS, LI, WANG, Peer, node, settle, sign, stay
 from tests.realtime.simloop import SIMULATED
 
 
@@ -544,6 +544,27 @@ async def test_one_lost_per_absence() -> None:
         assert [r.state for r in presence(it.gate)] == [
             "connected", "grace", "connected", "grace", "lost"
         ]  # fmt: skip
+
+
+async def test_a_manager_that_is_started_again_tells_of_newcomers_at_once() -> None:
+    async with node() as it:
+        peer = Peer(MemoryTransport())
+        await it.manager.serve(peer.transport, LI, LoginId("L1"), until_ms=FOREVER_MS)
+        peer.says(
+            op="identify",
+            protocol=1,
+            client="t/1",
+            device="device-1",
+            tab="tab-00001",
+            visible=True,
+        )
+        peer.transport.lose()
+        await it.manager.stop()  # before its lease was written
+        await it.manager.start()
+
+        await it.peer(WANG)
+
+        assert [(r.who, r.state) for r in presence(it.gate)] == [(WANG, "connected")]
 
 
 def presence(gate: MemoryGate) -> list[PresenceChanged]:

@@ -117,6 +117,7 @@ class Node:
         if self.running:
             return
         self._start_number = time.time_ns() // 1_000_000
+        self._newcomers.clear()  # of a start before, whose task was cancelled
         await self._feed.begin()
         await self._ending.enter_async_context(self._bus.listen(ALL_SHARDS, self._heard))
         self.running, self.draining = True, False
