@@ -253,6 +253,29 @@ async def test_a_text_with_nul_is_asked_for_and_not_found(office: Office) -> Non
     assert page.events == ()
 
 
+@on_postgresql
+async def test_the_connection_of_a_cancelled_request_is_nobodys_any_more(office: Office) -> None:
+    """Or the next one might read its answer."""
+    store = Store(office.database.url)
+    pids: list[int] = []
+
+    async def ask(statement: str) -> None:
+        async with store.reading() as conn:
+            pids.append((await conn.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one())
+            await conn.exec_driver_sql(statement)
+
+    asking = asyncio.ensure_future(ask("SELECT pg_sleep(4)"))  # noqa: TID251  its owner is this test
+    while not pids:  # noqa: ASYNC110  the answer is on its way
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await ask("SELECT 1")
+
+    await store.close()
+    assert asking.cancelled()
+    assert len(set(pids)) == 2
+
+
 # Faults -------------------------------------------------------------------------------------------
 
 
@@ -263,6 +286,8 @@ async def test_a_fault_of_the_database_leaves_under_our_own_name(office: Office)
 
     assert type(raised.value) is StoreUnavailable
     assert isinstance(raised.value.__cause__, exc.DBAPIError)
+    codes = {"sqlite": "OperationalError SQLITE_ERROR", "postgresql": "ProgrammingError 42P01"}
+    assert str(raised.value) == codes[office.database.kind]
 
 
 async def test_a_row_that_no_rule_would_write_is_our_own_fault(office: Office) -> None:

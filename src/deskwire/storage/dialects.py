@@ -208,6 +208,13 @@ _PG_SCHEMA_IS_OTHER = ("42P01", "42703", "42501")
 _SQLITE_PRIMARY = 0xFF  # an extended code's low byte is its primary one
 
 
+def name_of(fault: Exception) -> str:
+    """What may stand in a log: the kind and the database's own code, no value of any row."""
+    cause = getattr(fault, "orig", None)
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    return f"{type(fault).__name__} {code}" if code else type(fault).__name__
+
+
 def lost_a_race(fault: Exception) -> bool:
     """Whether the database rolled back for another transaction's sake. Running again may do."""
     cause = fault.orig if isinstance(fault, exc.DBAPIError) else None

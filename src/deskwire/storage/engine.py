@@ -122,7 +122,7 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[Transaction]:
             is_connected = True
             yield conn
     except (exc.DBAPIError, exc.TimeoutError, OSError) as fault:
-        name = type(fault).__name__
+        name = dialects.name_of(fault)
         if dialects.lost_a_race(fault):
             raise StoreBusy(name) from fault
         if is_connected and dialects.lost_the_connection(fault):
