@@ -186,6 +186,20 @@ def test_open_ten_seconds_not_writable_abort_recorded_as_4002() -> None:
     assert bench.delivery.phase is Phase.CLOSED
 
 
+def test_open_who_takes_nothing_is_slow_and_not_silent() -> None:
+    bench = Bench(room=80_000).live()
+    while bench.delivery.pulse.pong_due is None:  # asked while it still read
+        bench.tick(1_000)
+    bench.stops_reading()
+    while bench.delivery.watches["s"].standing is Standing.LIVE:
+        bench.offer(event(bench.delivery.watches["s"].head + 1, size=9_000))
+
+    bench.tick(bench.delivery.pulse.pong_due - bench.now)
+
+    assert bench.ops[-1] == "Abort"
+    assert bench.delivery.ended == (4002, "slow")
+
+
 def test_open_thirty_seconds_without_progress_leave_4002() -> None:
     bench = Bench().live(0)
     for n in range(1, 258):  # a peer that reads and never acknowledges

@@ -613,9 +613,9 @@ class Delivery:
     # --- time -----------------------------------------------------------------------------------
 
     def _tick_open(self, now: int, heads: Mapping[Stream, int]) -> None:
-        limits, pulse = self.limits, self.pulse
-        if self._stuck_since is not None and now >= self._stuck_since + limits.write_deadline_ms:
-            self._abort()
+        limits, pulse, stuck = self.limits, self.pulse, self._stuck_since
+        if stuck is not None and (now >= stuck + limits.write_deadline_ms or pulse.is_silent(now)):
+            self._abort()  # silent or not: who takes nothing was not asked, so it is slow
         elif pulse.is_silent(now):
             self._leave(Code.SILENT, None, now)
         elif self._is_blocked and now >= self._progress_at + limits.progress_ms:
