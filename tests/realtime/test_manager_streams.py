@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from deskwire.realtime import codes
 from deskwire.realtime.bus import Faults, Hall, MemoryBus
 from deskwire.realtime.connection import Closed, Hook, Lagging, Opened, Resumed
+from deskwire.realtime.feed import PAGES_PER_TURN
 from deskwire.realtime.gate import (
     Acked,
     LoginId,
@@ -132,6 +134,39 @@ async def test_one_read_serves_all_who_lag_alike() -> None:
         stats = it.manager.stats()
         assert stats.pages_read + stats.pages_joined + stats.pages_kept >= 8
         assert stats.pages_read < 8
+
+
+class HeldBack(MemoryLog):
+    """A log whose reads are answered when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(epoch=EPOCH)
+        self.may_answer = asyncio.Event()
+
+    async def read(self, stream: str, after: int, limit: int = 256) -> MemoryPage:
+        await self.may_answer.wait()
+        return await super().read(stream, after, limit)
+
+
+async def test_all_who_come_back_share_frames_and_get_them_some_in_a_turn() -> None:
+    log = HeldBack()
+    async with node(log=log) as it:
+        it.commit("desk", 20)
+        people = [Principal("agent", f"p{n}") for n in range(3 * PAGES_PER_TURN)]
+        peers = [await it.peer(who, {"desk": [EPOCH, 0]}) for who in people]
+        before = len(peers[0].transport.received)
+
+        log.may_answer.set()
+        served = [0]
+        while served[-1] < len(peers):
+            await asyncio.sleep(0)
+            served.append(sum(len(peer.transport.received) > before for peer in peers))
+
+        steps = [b - a for a, b in itertools.pairwise(served)]
+        assert max(steps) <= PAGES_PER_TURN
+        assert all(peer.positions("desk") == list(range(1, 21)) for peer in peers)
+        firsts = {id(peer.transport.received[before]) for peer in peers}
+        assert len(firsts) == 1
 
 
 async def test_a_lagging_connection_is_caught_up_from_kept_frames() -> None:

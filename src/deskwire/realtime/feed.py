@@ -30,6 +30,8 @@ _log = telemetry.logger("realtime")
 HEADS_PER_STATEMENT: Final = 1_000
 # Offers in one go before the loop gets a turn: about 20 ms of fan-out.
 OFFERS_PER_TURN: Final = 5_000
+# Pages handed to connections in one turn of the loop: with 256 events each some 30 ms of it.
+PAGES_PER_TURN: Final = 32
 OVERLOADED_RETRY_MS: Final = (1_000, 10_000)
 RETRY_S: Final = (0.05, 0.2, 1.0)
 _WHY: Final[Mapping[str, UnwatchedWhy]] = {
@@ -81,7 +83,9 @@ class Feed:
         self._now = now
         self._slots = asyncio.Semaphore(limits.page_reads)
         self._identifying = asyncio.Semaphore(limits.identifies)
+        self._handing = asyncio.Semaphore(PAGES_PER_TURN)
         self._reading: dict[tuple[Stream, int], asyncio.Task[Page | Exception]] = {}
+        self._framed: tuple[Page, FramedPage] | None = None  # the page that was framed last
         self._narrowing: asyncio.Task[None] | None = None
         self._narrowing_fault: Exception | None = None
         self._signs_read: dict[Stream, asyncio.Task[None]] = {}
@@ -274,10 +278,16 @@ class Feed:
                 _log.warning("page_not_read", stream=stream, after=after, exc_info=True)
                 page = None
             if page is not None:
-                connection.page(stream, page)
+                await self._hand(connection, stream, page)
                 return
             await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
             tries += 1
+
+    async def _hand(self, connection: StreamConnection, stream: Stream, page: FramedPage) -> None:
+        """In turn: thousands who come back at once must not keep the loop from all others."""
+        await self._handing.acquire()
+        asyncio.get_running_loop().call_soon(self._handing.release)
+        connection.page(stream, page)
 
     def _wants(self, connection: StreamConnection, stream: Stream, after: int) -> bool:
         watch = connection.delivery.watches.get(stream)
@@ -304,7 +314,14 @@ class Feed:
             return None
         if not page.events and page.head > after:
             return None
-        return _framed_page(stream, after, page)
+        return self._framed_once(stream, after, page)
+
+    def _framed_once(self, stream: Stream, after: int, page: Page) -> FramedPage:
+        """For all who shared the read: they are answered one after the other."""
+        framed = self._framed
+        if framed is None or framed[0] is not page or framed[1].after != after:
+            framed = self._framed = page, _framed_page(stream, after, page)
+        return framed[1]
 
     async def _trimmed_under(self, channel: Channel[StreamConnection]) -> None:
         """Readers below the floor are told so; the others are not touched."""
