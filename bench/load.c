@@ -79,6 +79,8 @@ static uint64_t *took;                 /* from when they were to come back until
 static int gone;                       /* who had been in and was closed, since begin */
 static uint64_t reads, frames, events, bytes, acks, disordered, gaps, repeats, pings;
 static uint32_t codes[CODES_MAX], byes[CODES_MAX];
+static bool last_look;            /* only the ends of those who are drained are told */
+static int draining;              /* how many of them are still open */
 static uint64_t *first_at, *last_at;   /* when the first and the last reader had event n */
 static uint32_t *had;                  /* how many readers had event n */
 static char buffer[READ_BYTES];
@@ -180,8 +182,9 @@ static void turn_away(struct client *c) {
 
 static void lose(struct client *c) {
     if (c->state == GONE) return;
-    bool was_in = c->state >= OPEN;
+    bool was_in = c->state >= OPEN, is_told = !last_look || c->state == DRAINING;
     if (c->state == OPEN) readers--;
+    if (c->state == DRAINING) draining--;
     c->state = GONE;
     close(c->fd);
     free(c->rest);
@@ -189,8 +192,8 @@ static void lose(struct client *c) {
     c->rest_bytes = 0;
     if (was_in) {
         gone++;
-        tally(codes, c->code ? c->code : NO_CLOSE_FRAME);
-        if (c->bye) tally(byes, c->bye);
+        if (is_told) tally(codes, c->code ? c->code : NO_CLOSE_FRAME);
+        if (is_told && c->bye) tally(byes, c->bye);
     } else {
         turn_away(c);
     }
@@ -650,7 +653,7 @@ static void end(uint64_t total, int wait_ms, bool times) {
 /* The stalled look at last. What is still open after `wait_ms` we close ourselves. */
 static void drain(int wait_ms) {
     uint64_t deadline = now_ns() + (uint64_t)wait_ms * 1000000u, before = events;
-    int drained = 0, left = 0, gone_before = gone;
+    int drained = 0, left = 0;
     memset(codes, 0, sizeof codes);
     memset(byes, 0, sizeof byes);
     for (int i = 0; i < clients; i++)
@@ -660,8 +663,11 @@ static void drain(int wait_ms) {
             all[i].state = DRAINING;
             drained++;
         }
-    while (gone - gone_before < drained && now_ns() < deadline) { turn(10); acknowledge_late(); }
-    int ended = gone - gone_before;
+    draining = drained;
+    last_look = true;
+    while (draining && now_ns() < deadline) { turn(10); acknowledge_late(); }
+    last_look = false;
+    int ended = drained - draining;
     printf("{\"stalled\":%d,\"ended\":%d,\"events\":%llu", drained, ended, (unsigned long long)(events - before));
     print_codes("codes", codes);
     print_codes("byes", byes);
