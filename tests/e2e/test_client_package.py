@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.e2e.conftest import OpenPage, Transcript
 from tests.e2e.stage import SLOW_MS
 from tests.kit import client_package
-from tests.kit.employee import browser, opened, say, signed_in
+from tests.kit.employee import browser, command, opened, say, signed_in
 from tests.kit.server import DeskServer
 
 # What the example says on the console, on the page too, where a test can wait for it.
@@ -70,6 +71,9 @@ def test_the_readmes_page_hears_of_messages_and_comes_back_to_a_new_server(
         server.restart()
         say(client, conv_id, "还是卡纸")
         expect(posted).to_have_count(2, timeout=SLOW_MS)
+        # The server is everybody's, and one of its people has one open conversation with a group.
+        answer = command(client, str(uuid.uuid4()), "cancel_conversation", conv=conv_id)
+        answer.raise_for_status()
 
     positions = [int(text.split()[1]) for text in posted.all_text_contents()]
     assert positions == [positions[0], positions[0] + 1]

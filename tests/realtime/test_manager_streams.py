@@ -169,6 +169,43 @@ async def test_all_who_come_back_share_frames_and_get_them_some_in_a_turn() -> N
         assert len(firsts) == 1
 
 
+class Hesitant(MemoryGate):
+    """A gate that answers about WANG when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = asyncio.Event()
+
+    async def permits(self, who: Principal, login: LoginId, streams: Collection[str]) -> Permits:
+        if who == WANG:
+            await self.may_answer.wait()
+        return await super().permits(who, login, streams)
+
+
+@pytest.mark.parametrize("how", ["trimmed", "replaced"])
+async def test_whoever_is_still_asked_about_hears_from_the_gate_alone(how: str) -> None:
+    gate = Hesitant()
+    async with node(gate=gate) as it:
+        await it.peer(LI, {"desk": None})
+        asked = await it.peer(WANG, {"desk": [None, 0]})
+        gate.allowed.pop((WANG, "desk"))
+        it.commit("desk")  # offered to both: the one who is asked about learns the epoch by it
+        await settle()
+        if how == "trimmed":
+            it.commit("desk", 5, ring=False)
+            it.log.trim("desk", 4)
+        else:
+            it.log.restore("desk", "epoch-02", [b"{}"] * 9)
+        it.commit("desk")
+        await asyncio.sleep(3)
+        assert asked.all("watched") == asked.all("event") == asked.all("reset") == []
+
+        gate.may_answer.set()
+        await asyncio.sleep(3)
+
+        assert [frame["why"] for frame in asked.all("unwatched")] == ["denied"]
+
+
 async def test_a_lagging_connection_is_caught_up_from_kept_frames() -> None:
     async with node() as it:
         slow = await it.peer(LI, {"desk": None})

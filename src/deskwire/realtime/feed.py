@@ -150,7 +150,7 @@ class Feed:
         self._hub.replace(channel, head.epoch, head.position)
         for connection in tuple(channel.watchers.values()):
             watch = connection.delivery.watches.get(channel.stream)
-            if watch is not None and watch.epoch:  # one that is asked about hears from its Ask
+            if watch is not None and watch.is_answered:  # the others hear from their Ask
                 connection.permitted(channel.stream, watch.permit, head)
 
     # --- filling: log → watchers ----------------------------------------------------------------
@@ -190,7 +190,7 @@ class Feed:
         place = Place(epoch, page.head, floor)
         for connection in tuple(channel.watchers.values()):
             watch = connection.delivery.watches.get(channel.stream)
-            if watch is not None and watch.epoch:
+            if watch is not None and watch.is_answered:
                 connection.permitted(channel.stream, watch.permit, place)
 
     def _fits(self, channel: Channel[StreamConnection], page: Page) -> bool:
@@ -328,7 +328,7 @@ class Feed:
         head = (await self._heads((channel.stream,)))[channel.stream]
         for connection in tuple(channel.watchers.values()):
             watch = connection.delivery.watches.get(channel.stream)
-            if watch is not None and watch.epoch and watch.sent + 1 < head.floor:
+            if watch is not None and watch.is_answered and watch.sent + 1 < head.floor:
                 connection.permitted(channel.stream, watch.permit, head)
 
     async def _heads(self, streams: Collection[Stream]) -> Mapping[Stream, Head]:

@@ -59,6 +59,11 @@ class Watch:
         return cls(place, written_before=("", 0) if earlier is None else earlier.written)
 
     @property
+    def is_answered(self) -> bool:
+        """Its Ask was answered: from then on `permit` is the gate's word, and no default."""
+        return self.standing is not Standing.ASKED
+
+    @property
     def end(self) -> int:
         """The head as this watcher meets it: who left sees up to `until`."""
         until = self.permit.until
