@@ -73,7 +73,9 @@ BUNDLE_KB_MAX = {
     "workbench.html": {"js": 180},
 }  # gzip, kB = 1000 B
 BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk", "fonts-noto-color-emoji")
-PYTHON_TESTS = ("tests", "--ignore=tests/system")
+# Real servers under real load: beside other tests, on two cores, they would starve.
+LOAD_TESTS = ("tests/bench/test_scales.py", "tests/bench/test_reach.py")
+PYTHON_TESTS = ("tests", "--ignore=tests/system", *(f"--ignore={each}" for each in LOAD_TESTS))
 OPTIONAL = "optional:"  # a test's skip reason that starts so is allowed even in CI
 
 UNREACHABLE = re.compile(
@@ -353,7 +355,7 @@ def test(arguments: list[str]) -> int:
         "check": check_part,
         "front": lambda: front_part(types="check" not in chosen),
         "python": lambda: server_part("python", [*PYTHON_TESTS, *workers()], pytest_options),
-        "system": lambda: server_part("system", ["tests/system"], pytest_options),
+        "system": lambda: server_part("system", ["tests/system", *LOAD_TESTS], pytest_options),
         "browser": lambda: browser_part(pytest_options),
     }
     outcomes = [timed(part, run_part[part]) for part in chosen]

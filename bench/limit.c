@@ -4,11 +4,12 @@
  *
  * Accepts WebSocket connections and obeys the lines of servers/driver.py on stdin: flood, pace and
  * push, with the same replies. Events of one burst are joined into one write where `join` is 1, else
- * written one by one. A socket that cannot take a whole frame is closed: nothing waits here.
+ * written one by one. A socket that has no room for a whole frame within a second is closed.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -22,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 65536, BURST_BYTES = 1 << 20, TIMES_MAX = 65536 };
+enum { ROOM_WAIT_MS = 1000, CONNECTIONS_MAX = 65536, BURST_BYTES = 1 << 20, TIMES_MAX = 65536 };
 
 /* The answer to the one key that load.c sends. */
 static const char ANSWER[] =
@@ -72,9 +73,25 @@ static size_t put_event(char *out, uint32_t n, uint64_t at, size_t size) {
     return (size_t)(out - begin) + size;
 }
 
+/* One write(), as a rule. A peer that was not let run for a while gets a second to make room. */
+static bool put_whole(int fd, const char *data, size_t size) {
+    while (size > 0) {
+        ssize_t put = write(fd, data, size);
+        if (put < 0 && errno == EAGAIN) {
+            struct pollfd ready = {.fd = fd, .events = POLLOUT};
+            if (poll(&ready, 1, ROOM_WAIT_MS) <= 0) return false;
+            continue;
+        }
+        if (put <= 0) return false;
+        data += put;
+        size -= (size_t)put;
+    }
+    return true;
+}
+
 static void write_all(const char *data, size_t size) {
     for (int i = 0; i < count;) {
-        if (write(sockets[i], data, size) == (ssize_t)size) i++;
+        if (put_whole(sockets[i], data, size)) i++;
         else lose(sockets[i]);
     }
 }
@@ -157,7 +174,7 @@ static void push(double seconds, size_t size) {
         for (int k = 0; k < 20 && count > 0; k++, n++) {
             int fd = sockets[rand() % count];
             size_t used = put_event(burst_frames, n, now_ns(), size);
-            if (write(fd, burst_frames, used) != (ssize_t)used) lose(fd);
+            if (!put_whole(fd, burst_frames, used)) lose(fd);
         }
         turn(0);
     }
