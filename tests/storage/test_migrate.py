@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -130,6 +132,20 @@ def test_two_upgrades_at_once_are_one(empty: Database) -> None:
 
     assert migrate.standing(empty.url) is Standing.CURRENT
     assert len(empty.sql("SELECT epoch FROM store")) == 1
+
+
+def test_a_new_file_that_another_process_is_writing_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "desk.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # not in WAL yet: SQLite refuses the turn to it at once
+    done = Timer(0.1, other.execute, ["COMMIT"])
+    done.start()
+
+    migrate.upgrade(url_of(file))
+
+    done.join()
+    other.close()
+    assert migrate.standing(url_of(file)) is Standing.CURRENT
 
 
 def test_a_step_that_fails_leaves_the_schema_as_it_was(empty: Database) -> None:

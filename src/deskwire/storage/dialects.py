@@ -6,7 +6,9 @@ transaction is for.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import time
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import AsyncAdaptedQueuePool, BigInteger, NullPool, Table, event, exc
@@ -21,6 +23,8 @@ DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncp
 SQLITE_WRITERS: Final = 1
 SQLITE_READERS: Final = 4
 SQLITE_ACQUIRE_S: Final = 5.0  # writers take turns in one connection, so a crowd has to wait
+
+SQLITE_WAL_PAUSE_S: Final = 0.02
 
 # Ten connections a node. Apart, so that writers who wait for a lock leave readers their own.
 PG_WRITERS: Final = 6
@@ -109,7 +113,7 @@ def _sqlite(
 
 def _on_sqlite_connect(engine: AsyncEngine, begin: str, pragmas: tuple[str, ...]) -> None:
     # FULL: "accepted" means the commit has reached the disk, not only the page cache.
-    shared = ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL")
+    settings = ("busy_timeout=5000", "synchronous=FULL", *pragmas)
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -117,13 +121,32 @@ def _on_sqlite_connect(engine: AsyncEngine, begin: str, pragmas: tuple[str, ...]
         # once exclusively.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in (*shared, *pragmas):
+        for pragma in settings:
             cursor.execute(f"PRAGMA {pragma}")
+        _turn_to_wal(connection, cursor)
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def start(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
+
+
+def _turn_to_wal(connection: Any, cursor: Any) -> None:
+    """A new file is turned once; who meets another at it is told "locked" at once, and asks again.
+
+    SQLite calls no busy handler where two would wait for each other's lock
+    (sqlite.org/c3ref/busy_handler.html). Bounded by SQLITE_ACQUIRE_S.
+    """
+    until = time.monotonic() + SQLITE_ACQUIRE_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as fault:
+            if time.monotonic() > until or fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            connection.run_async(lambda _: asyncio.sleep(SQLITE_WAL_PAUSE_S))
+        else:
+            return
 
 
 def _postgresql(
