@@ -24,7 +24,7 @@ from deskwire import telemetry
 from deskwire.app import Configuration, Desk, WeComSettings, loopback_origins, now_ms
 from deskwire.cli.console import fail, settings
 from deskwire.cli.demo_office import AGENTS, DemoPerson, seed_history, seed_office
-from deskwire.cli.server import Server, Serving, listen, quiet_uvicorn
+from deskwire.cli.server import Server, Serving, listen, quiet_uvicorn, run
 from deskwire.settings import Settings
 from deskwire.storage import migrate
 from deskwire.storage.engine import StoreInUse, StoreUnavailable, sqlite_at
@@ -63,7 +63,7 @@ def demo(
         with _listen(port or given.port) as listening:
             os.umask(0o077)  # messages, notes and hashes are for the owner alone
             folder.mkdir(parents=True, exist_ok=True)
-            asyncio.run(_run(folder, listening))
+            run(_run(folder, listening))
     except StoreInUse as fault:
         fail(f"{fault}. Stop it, or give this one a folder of its own: --data-dir.")
     except (StoreUnavailable, _AccountsUnreadable) as fault:

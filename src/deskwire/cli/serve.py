@@ -6,7 +6,6 @@ rather than run in a way that breaks a promise.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from functools import partial
@@ -18,7 +17,14 @@ import typer
 from deskwire import telemetry
 from deskwire.app import Configuration, Desk, WeComSettings
 from deskwire.cli.console import DATA_DIR, database, fail, insist_on_schema, settings
-from deskwire.cli.server import Server, Serving, allow_open_files, listen, quiet_uvicorn
+from deskwire.cli.server import (
+    Server,
+    Serving,
+    allow_open_files,
+    listen,
+    quiet_uvicorn,
+    run,
+)
 from deskwire.settings import Settings, SettingsFault
 from deskwire.storage import migrate
 from deskwire.storage.engine import StoreInUse, StoreUnavailable
@@ -46,7 +52,7 @@ def serve(
         insist_on_schema(migrate.standing(desk.configuration.database_url))
         allow_open_files()
         with _listening(given, port) as listening:
-            asyncio.run(_run(given, desk, listening))
+            run(_run(given, desk, listening))
     except StoreInUse as fault:
         fail(f"{fault}. SQLite is for one process; several share a PostgreSQL.")
     except StoreUnavailable as fault:

@@ -6,15 +6,17 @@ peer that has stopped reading.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
 import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
 
 from deskwire.app import Desk
 from deskwire.realtime.signals import drain_on_signal
@@ -65,6 +67,15 @@ def _bound_buffers(listening: socket.socket) -> None:
     ):
         if hasattr(socket, name):
             listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def run(serving: Coroutine[None, None, None]) -> None:
+    """On the loop that uvicorn itself would choose: uvloop, where it is installed.
+
+    A server that is awaited within `asyncio.run` has asyncio's own loop, whose writes cost twice.
+    """
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(serving)
 
 
 def quiet_uvicorn() -> None:
