@@ -2,7 +2,7 @@
  *
  *   load --port 8000 --connections 1000 [--path /ws/a%d] [--origin O] [--cookie C] [--protocol P]
  *        [--first TEXT] [--ready TEXT]   a first frame up, and what tells that we are in
- *        [--ack STREAM]                  desk.v1: keeps its place, acknowledges every 32 events or 200 ms
+ *        [--ack STREAM]                  desk.v1: keeps its place, acknowledges as `hello` asks: each 64 events or 2 s
  *        [--engine-io]                   Engine.IO 4: greeted before the first frame, answers 2 with 3
  *        [--mark TEXT]                   what stands before an event's number: "n":
  *        [--deflate]                     offers permessage-deflate
@@ -42,7 +42,8 @@
 #include <unistd.h>
 
 enum { READ_BYTES = 256 * 1024, TIMES_MAX = 1 << 20, CLIENTS_MAX = 65536, PER_SOURCE = 20000 };
-enum { ACK_EVENTS = 32, ACK_GAP_MS = 60, ACK_LATE_MS = 190, ARRIVE_MS = 300000 };
+/* As `hello` of desk.v1 asks: soon after a pause, then each 2 s or 64 events. */
+enum { ACK_EVENTS = 64, ACK_GAP_MS = 60, ACK_LATE_MS = 190, ACK_EVERY_MS = 1950, ARRIVE_MS = 300000 };
 enum { RETRY_LOW_MS = 500, RETRY_HIGH_MS = 1500, TURNED_AWAY_MAX = 5, CODES_MAX = 5000, NO_CLOSE_FRAME = 1006 };
 enum state { CONNECTING, UPGRADING, GREETING, OPEN, STALLED, DRAINING, GONE };
 
@@ -294,6 +295,11 @@ static void enqueue(struct client *c, uint64_t due) {
     c->waits = true;
 }
 
+static uint64_t ack_due(const struct client *c) {
+    uint64_t soon = c->unacked_at + ACK_LATE_MS * 1000000ull, paced = c->acked_at + ACK_EVERY_MS * 1000000ull;
+    return soon > paced ? soon : paced;
+}
+
 static void acknowledge(struct client *c, const char *op, uint64_t at) {
     char text[256];
     int n = snprintf(text, sizeof text, "{\"op\":\"%s\",\"positions\":{\"%s\":%llu}}", op, ask.ack,
@@ -309,7 +315,7 @@ static void acknowledge(struct client *c, const char *op, uint64_t at) {
 static void count_event(struct client *c, uint64_t n, uint64_t at) {
     if (ask.ack && c->events == c->acked) {
         c->unacked_at = at;
-        if (!c->waits) enqueue(c, at + ACK_LATE_MS * 1000000ull);
+        if (!c->waits) enqueue(c, ack_due(c));
     }
     c->events++;
     events++;
@@ -487,8 +493,8 @@ static void acknowledge_late(void) {
         queue_count--;
         c->waits = false;
         if ((c->state != OPEN && c->state != GREETING) || c->events == c->acked) continue;
-        if (at - c->unacked_at >= ACK_LATE_MS * 1000000ull) acknowledge(c, "ack", at);
-        else enqueue(c, c->unacked_at + ACK_LATE_MS * 1000000ull);
+        if (at >= ack_due(c)) acknowledge(c, "ack", at);
+        else enqueue(c, ack_due(c));
     }
 }
 

@@ -84,7 +84,7 @@ REALTIME_PURE = (
     *("backlog", "limits", "outputs", "pulse", "watch", "window"),  # delivery's parts
 )
 BENCH_PURE = (  # all of a client but its socket
-    *("reading", "budget", "comeback", "expected", "outs", "phases", "sight", "wire"),
+    *("reading", "acks", "budget", "comeback", "expected", "outs", "phases", "sight", "wire"),
 )
 SIMULATOR_PURE = ("chance", "faults", "people", "world")
 WECOM_PURE = ("crypto", "messages", "errors", "limits")

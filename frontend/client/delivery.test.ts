@@ -194,6 +194,48 @@ describe("events", () => {
 });
 
 describe("acks", () => {
+  const ASKS = { ...HELLO.limits, ack_ms: 2_000, ack_events: 3, ack_bytes: 1_000 };
+
+  /** On `a` from 0, at a server that says how often it wants acks. */
+  function asked(): Page {
+    const page = new Page();
+    page.delivery.watch({ a: null }, 0);
+    page.delivery.start(0);
+    page.delivery.opened(WHO, 0);
+    page.receive({ ...HELLO, limits: ASKS });
+    page.receive({ op: "watched", stream: "a", epoch: "e", position: 0, head: 0 });
+    return page;
+  }
+
+  test("the first after a pause is acknowledged soon, what follows as often as the server asks", () => {
+    const page = asked();
+    page.receive(event(1));
+    expect(sent(page.pass(200))).toEqual([{ op: "ack", positions: { a: 1 } }]);
+    page.receive(event(2));
+    expect(sent(page.pass(1_999))).toEqual([]);
+    expect(sent(page.pass(1))).toEqual([{ op: "ack", positions: { a: 2 } }]);
+    page.pass(5_000);
+    page.receive(event(3));
+    expect(sent(page.pass(200))).toEqual([{ op: "ack", positions: { a: 3 } }]);
+  });
+
+  test("as many events or bytes as the server names are acknowledged at once", () => {
+    const page = asked();
+    expect(sent(page.receive(event(1), event(2)))).toEqual([]);
+    expect(sent(page.receive(event(3)))).toEqual([{ op: "ack", positions: { a: 3 } }]);
+    const large = { ...event(4), event: { text: "x".repeat(1_000) } };
+    expect(sent(page.receive(large))).toEqual([{ op: "ack", positions: { a: 4 } }]);
+  });
+
+  test("a mark does not wait for the time of the acks", () => {
+    const page = asked();
+    page.receive(event(1));
+    page.pass(200);
+    page.receive(event(2));
+    page.delivery.mark("a", 2, page.now);
+    expect(ops(page.pass(200))).toEqual(["ack", "mark"]);
+  });
+
   test("go out 200 ms after the first event they cover", () => {
     const page = watching(5);
     page.receive(event(6));

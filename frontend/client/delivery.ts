@@ -55,6 +55,7 @@ export interface State {
 export const PROTOCOL = 1;
 export const ACK_MS = 200;
 export const ACK_EVENTS = 32;
+const ACK_SIZE = 65_536;
 const OPENING_MS = 10_000;
 const BYE_MS = 2_000;
 const ANSWER_MS = 20_000;
@@ -101,7 +102,12 @@ export class Delivery {
   private probe: { n: number; until: number } | null = null;
   private probes = 0;
   private ackAt: number | null = null;
+  private ackedAt = Number.NEGATIVE_INFINITY;
   private unacked = 0;
+  private unackedSize = 0;
+  private ackEvery = 0;
+  private ackEvents = ACK_EVENTS;
+  private ackSize = ACK_SIZE;
   private most = WATCHES;
   private rate = 20;
   private tokens = 40;
@@ -169,7 +175,7 @@ export class Delivery {
       if (read <= sight.read) return;
       sight.read = read;
       sight.readDue = true;
-      this.flushSoon();
+      this.flushBy(this.now + ACK_MS);
     });
   }
 
@@ -275,7 +281,7 @@ export class Delivery {
       for (const line of text.split("\n")) {
         if (!this.hasSocket) return;
         const frame = parse(line);
-        if (frame) this.hear(frame);
+        if (frame) this.hear(frame, line.length);
         else return this.cut(4007);
       }
     });
@@ -358,14 +364,14 @@ export class Delivery {
 
   // --- frames --------------------------------------------------------------------------------------
 
-  private hear(frame: any): void {
+  private hear(frame: any, size: number): void {
     if (this.phase.is === "leaving") return;
     if (frame.op === "hello") return this.hello(frame);
     if (frame.op === "bye") return this.bye(frame);
     if (this.phase.is !== "open") return;
     switch (frame.op) {
       case "event":
-        return this.event(frame);
+        return this.event(frame, size);
       case "ephemeral":
         return this.ephemeral(frame);
       case "watched":
@@ -399,6 +405,9 @@ export class Delivery {
     this.comeback.greeted();
     this.silence = frame.silence_ms ?? this.silence;
     this.rate = frame.limits?.frames_per_s ?? this.rate;
+    this.ackEvery = frame.limits?.ack_ms ?? 0;
+    this.ackEvents = frame.limits?.ack_events ?? ACK_EVENTS;
+    this.ackSize = frame.limits?.ack_bytes ?? ACK_SIZE;
     this.out.push({ do: "clock", now: frame.now });
     for (const sight of this.sights.values()) sight.askedAt = this.now;
     for (const expected of this.expected.values()) {
@@ -452,7 +461,7 @@ export class Delivery {
     this.send({ op: "unwatch", streams: [stream] });
   }
 
-  private event(frame: any): void {
+  private event(frame: any, size: number): void {
     const sight = this.sights.get(frame.stream);
     if (!sight || !this.watches(sight) || sight.applied === null) return;
     const n: number = frame.position;
@@ -465,8 +474,10 @@ export class Delivery {
     }
     sight.ackDue = true;
     this.unacked += 1;
-    this.flushSoon();
-    if (this.unacked >= ACK_EVENTS && this.tokensLeft() > RESERVE) this.flush();
+    this.unackedSize += size;
+    this.flushBy(this.ackDue);
+    const due = this.unacked >= this.ackEvents || this.unackedSize >= this.ackSize;
+    if (due && this.tokensLeft() > RESERVE) this.flush();
   }
 
   private live(frame: any): void {
@@ -479,7 +490,7 @@ export class Delivery {
     this.out.push({ do: "signs", stream, signs });
     if (sight.read > 0) {
       sight.readDue = true;
-      this.flushSoon();
+      this.flushBy(this.now + ACK_MS);
     }
     if (sight.viewing) this.sendViewing(stream, sight);
   }
@@ -593,8 +604,13 @@ export class Delivery {
     this.send({ op: "viewing", stream, on: sight.viewing });
   }
 
-  private flushSoon(): void {
-    this.ackAt ??= this.now + ACK_MS;
+  /** The first event after a pause is acknowledged soon; while they come, as often as the server asks. */
+  private get ackDue(): number {
+    return Math.max(this.now + ACK_MS, this.ackedAt + this.ackEvery);
+  }
+
+  private flushBy(at: number): void {
+    this.ackAt = Math.min(this.ackAt ?? at, at);
   }
 
   private flush(): void {
@@ -618,7 +634,8 @@ export class Delivery {
       sight.ackDue = false;
       positions[stream] = sight.applied;
     }
-    this.unacked = 0;
+    if (this.unacked > 0) this.ackedAt = this.now;
+    this.unacked = this.unackedSize = 0;
     return positions;
   }
 
@@ -696,7 +713,8 @@ export class Delivery {
     this.failed = true;
     this.probe = null;
     this.ackAt = null;
-    this.unacked = 0;
+    this.ackedAt = Number.NEGATIVE_INFINITY;
+    this.unacked = this.unackedSize = 0;
     for (const [stream, sight] of this.sights) {
       if (sight.next === "unwatch") this.sights.delete(stream);
       sight.state = "asked";

@@ -54,7 +54,10 @@ def test_new_hello_comes_at_once_even_with_no_stream() -> None:
     assert bench.the("hello") == {
         "op": "hello", "connection": "c-1", "node": "n-1", "now": UNIX, "heartbeat_ms": 20_000,
         "silence_ms": 35_000, "login_until": UNIX + LOGIN_MS,
-        "limits": {"watches": 200, "frame_bytes": 32_768, "frames_per_s": 20},
+        "limits": {
+                "watches": 200, "frame_bytes": 32_768, "frames_per_s": 20,
+                "ack_ms": 2_000, "ack_events": 64, "ack_bytes": 65_536,
+            },
     }  # fmt: skip
 
 

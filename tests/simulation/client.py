@@ -82,6 +82,9 @@ class Client:
         self._bye: int | None = None
         self._tries = 0
         self._unacked = 0
+        self._acked_at = 0.0
+        self._ack_s = 0.0  # what `hello` says of acks
+        self._ack_events = ACK_EVENTS
         self._ack_timer: asyncio.TimerHandle | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._heard_at = 0.0
@@ -247,6 +250,9 @@ class Client:
 
     def _frame(self, frame: frames.Down) -> None:
         match frame:
+            case frames.Hello():
+                self._ack_s = frame.limits.ack_ms / 1_000
+                self._ack_events = frame.limits.ack_events
             case frames.Watched():
                 self._watched(frame)
             case frames.Event():
@@ -298,7 +304,7 @@ class Client:
         """An event was applied: it is acknowledged once saved."""
         del stream
         self._unacked += 1
-        if self._unacked >= ACK_EVENTS:
+        if self._unacked >= self._ack_events:
             self._save_and_ack()
         else:
             self._ack_soon()
@@ -321,13 +327,15 @@ class Client:
 
     def _ack_soon(self) -> None:
         if self._ack_timer is None and self.wire is not None:
-            self._ack_timer = self._loop.call_later(ACK_S, self._save_and_ack)
+            at = max(self._loop.time() + ACK_S, self._acked_at + self._ack_s)
+            self._ack_timer = self._loop.call_at(at, self._save_and_ack)
 
     def _save_and_ack(self) -> None:
         if self._ack_timer is not None:
             self._ack_timer.cancel()
             self._ack_timer = None
         self._unacked = 0
+        self._acked_at = self._loop.time()
         self._save()
         positions = self._acked()
         if positions:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
 from deskwire.realtime.frames import Framed, MalformedFrame
-from deskwire.realtime.transport import BEHIND, CLEAR, CLOSED, NOT, Heard, Taken
+from deskwire.realtime.transport import BEHIND, CLEAR, CLOSED, NOT, Heard, Step, Taken
 
 KERNEL_BYTES = 64 * 1024
 
@@ -69,6 +69,7 @@ class Wire:
         self._user: deque[bytes] = deque()
         self._up: deque[str | None] = deque()
         self._pumping = self._lifting = self._listening = False
+        self._step: Step | None = None
         self._call: Callable[[], None] = lambda: None
         self._heard: Heard = lambda _: None
         self._lost: Callable[[], None] = lambda: None
@@ -89,6 +90,16 @@ class Wire:
         return 0 if self.closing is not None else max(0, self.capacity - self.user_bytes)
 
     def write(self, frames: Sequence[Framed]) -> None:
+        was_owed = self._step is not None and self._step.is_owed
+        if was_owed:
+            self._fall_out()
+        self._take(frames)
+        if self.user_bytes:
+            self._fall_out()
+        elif was_owed:
+            self._fall_in()
+
+    def _take(self, frames: Sequence[Framed]) -> None:
         for frame in frames:
             self.watcher.wrote(self, frame, self.room())
             if not self.is_open or self.closing is not None:
@@ -105,19 +116,42 @@ class Wire:
         self.write((frame,))
         return BEHIND if self.user_bytes else CLEAR
 
-    def keep_step(self, step: object) -> None: ...
+    def keep_step(self, step: Step | None) -> None:
+        self._fall_out()
+        self._step = step
+        self._fall_in()
+
+    def _write_bare(self, data: bytes) -> None:
+        """What a loop over many sockets writes past everything else: one frame or several."""
+        self._take(list(_frames_of(data)))
+        if self.user_bytes:
+            self._fall_out()
+
+    def _fall_in(self) -> None:
+        if self._step is not None and self.room() == self.capacity:
+            self._step.enter(self._write_bare)
+
+    def _fall_out(self) -> None:
+        if self._step is not None:
+            self._take([frame for wire in self._step.fall_out() for frame in _frames_of(wire)])
+
+    def _leave_step(self) -> None:
+        self._fall_out()
+        self._step = None
 
     def on_room(self, call: Callable[[], None]) -> None:
         self._call = call
 
     def close(self, code: int, reason: str) -> None:
         if self.closing is None and self.is_open:
+            self._leave_step()
             self.watcher.closes(self, code)
             self.closing = (code, reason)
             self._pump_soon()
 
     def abort(self) -> None:
         if self.is_open:
+            self._leave_step()
             self.aborted = True
             self._drop()
             self._loop.call_later(self._lag(), self._tell_far, 1006)
@@ -132,6 +166,7 @@ class Wire:
     def node_died(self) -> None:
         """SIGKILL: its kernel closes the socket, and what was in user space is gone."""
         self.gone = True
+        self._step = None
         self._call = self._lost = lambda: None
         self._heard = lambda _: None
         self._user.clear()
@@ -199,6 +234,7 @@ class Wire:
             left = self._refill()
             self.far.bytes_came(self, chunk)
             if left and self.is_open:
+                self._fall_in()
                 self._call()
         if self._kernel or self._user:
             self._pump_soon()
@@ -240,6 +276,7 @@ class Wire:
 
     def _lose(self) -> None:
         if self.is_open:
+            self._leave_step()
             self.gone = True
             self._drop()
             self._call()
@@ -249,3 +286,15 @@ class Wire:
         self._user.clear()
         self._kernel.clear()
         self.user_bytes = 0
+
+
+def _frames_of(wire: bytes) -> Iterator[Framed]:
+    """A server's frames, taken apart again: whole and unmasked."""
+    at = 0
+    while at < len(wire):
+        length, start = wire[at + 1], at + 2
+        if length >= 126:
+            start += 2 if length == 126 else 8
+            length = int.from_bytes(wire[at + 2 : start], "big")
+        at = start + length
+        yield Framed(wire[start:at])

@@ -117,7 +117,7 @@ def make_plan(seed: str, events: int) -> Plan:
         people=dice.randint(2, 7),
         tabs=pick((1, 2, 3)),
         streams=dice.randint(1, 5),
-        limits=_limits(dice),
+        limits={**_limits(dice), "in_step_from": Random(f"step {seed}").choice((1, 1, 2, 32))},
         policy_many=dice.random() < 0.3,
         bus_loss=pick((0.0, 0.0, 0.1, 0.5, 1.0)),
         bus_doubling=pick((0.0, 0.3)),

@@ -115,18 +115,18 @@ def take_off(wire: Wire, step: Mapping[str, Json]) -> None:
 
 
 class AppliesOverAGap(Reading):
-    def _event(self, frame: Frame) -> None:
+    def _event(self, frame: Frame, size: int) -> None:
         sight = self._sights.get(frame["stream"])
         if sight is not None and sight.applied is not None and frame["position"] > sight.applied:
             sight.applied = frame["position"] - 1
-        super()._event(frame)
+        super()._event(frame, size)
 
 
 class IsSilentAboutRepeats(Reading):
-    def _event(self, frame: Frame) -> None:
+    def _event(self, frame: Frame, size: int) -> None:
         sight = self._sights.get(frame["stream"])
         if sight is None or (sight.applied or 0) < frame["position"]:
-            super()._event(frame)
+            super()._event(frame, size)
 
 
 class TakesEventsBeforeWatched(Reading):
@@ -140,9 +140,9 @@ class OverlooksTheHeartbeatsHeads(Reading):
 
 
 class ForgetsTheBye(Reading):
-    def _hear(self, frame: Frame) -> None:
+    def _hear(self, frame: Frame, size: int) -> None:
         if frame["op"] != "bye":
-            super()._hear(frame)
+            super()._hear(frame, size)
 
 
 class ResumesWithoutItsPlace(Reading):

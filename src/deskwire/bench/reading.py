@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from deskwire.bench import outs
+from deskwire.bench.acks import Acks
 from deskwire.bench.budget import Budget
 from deskwire.bench.comeback import Comeback, Dice, Plan, Renew, WaitFor
 from deskwire.bench.expected import Expected
@@ -41,8 +42,6 @@ from deskwire.realtime.codes import Code
 from deskwire.realtime.frames import PROTOCOL, Place
 from deskwire.realtime.log import Stream
 
-ACK_MS: Final = 200
-ACK_EVENTS: Final = 32
 OPENING_MS: Final = 10_000
 BYE_MS: Final = 2_000
 ANSWER_MS: Final = 20_000
@@ -79,8 +78,7 @@ class Reading:
         self._watches_max = WATCHES
         self._probe: tuple[int, float] | None = None  # its number, and until when
         self._probes = 0
-        self._ack_at: float | None = None
-        self._unacked = 0
+        self._acks = Acks()
 
     def __repr__(self) -> str:
         return f"<Reading {self.state.kind} {self._phase} streams={len(self._sights)}>"
@@ -135,7 +133,7 @@ class Reading:
             read = min(position, sight.applied)
             if read > sight.read:
                 sight.read, sight.read_due = read, True
-                self._flush_soon()
+                self._acks.soon(self._now)
         return self._done()
 
     def typing(self, stream: Stream, on: bool, now: float) -> Sequence[Out]:  # noqa: FBT001  the frame's own
@@ -238,7 +236,7 @@ class Reading:
                 if frame is None:
                     self._cut(Code.IN_DOUBT)
                     break
-                self._hear(frame)
+                self._hear(frame, _utf16(line))
         return self._done()
 
     def lost(self, code: int, now: float) -> Sequence[Out]:
@@ -284,7 +282,7 @@ class Reading:
         silent = self._now - self._heard_at >= self._silence_ms
         if silent or (self._probe is not None and self._now >= self._probe[1]):
             self._cut(Code.SILENT)
-        elif self._tend_streams() and self._ack_at is not None and self._now >= self._ack_at:
+        elif self._tend_streams() and self._acks.at is not None and self._now >= self._acks.at:
             self._flush()
 
     @property
@@ -294,8 +292,8 @@ class Reading:
         dues = [self._heard_at + self._silence_ms, *self._expected.dues]
         if self._probe is not None:
             dues.append(self._probe[1])
-        if self._ack_at is not None:
-            dues.append(self._ack_at)
+        if self._acks.at is not None:
+            dues.append(self._acks.at)
         for sight in self._sights.values():
             if sight.standing is Standing.ASKED:
                 dues.append(sight.asked_at + ANSWER_MS)
@@ -326,7 +324,7 @@ class Reading:
 
     # --- frames ---------------------------------------------------------------------------------
 
-    def _hear(self, frame: Frame) -> None:
+    def _hear(self, frame: Frame, size: int) -> None:
         if isinstance(self._phase, Leaving):
             return
         match frame["op"]:
@@ -337,12 +335,12 @@ class Reading:
                 told = (retry[0], retry[1]) if isinstance(retry, list) else None
                 self._phase = Leaving(self._now + BYE_MS, frame["code"], told)
             case _ if isinstance(self._phase, Opened):
-                self._hear_open(frame)
+                self._hear_open(frame, size)
 
-    def _hear_open(self, frame: Frame) -> None:
+    def _hear_open(self, frame: Frame, size: int) -> None:
         match frame["op"]:
             case "event":
-                self._event(frame)
+                self._event(frame, size)
             case "ephemeral":
                 self._ephemeral(frame)
             case "watched":
@@ -376,6 +374,7 @@ class Reading:
         limits = frame.get("limits") or {}
         self._silence_ms = frame.get("silence_ms") or self._silence_ms
         self._budget.told(limits.get("frames_per_s"))
+        self._acks.told(limits)
         self._out.append(outs.Clock(frame["now"]))
         for sight in self._sights.values():
             sight.asked_at = self._now
@@ -421,7 +420,7 @@ class Reading:
             del self._sights[stream]
             self._send({"op": "unwatch", "streams": [stream]})
 
-    def _event(self, frame: Frame) -> None:
+    def _event(self, frame: Frame, size: int) -> None:
         stream, n = frame["stream"], frame["position"]
         sight = self._sights.get(stream)
         if sight is None or not self._watches(sight) or sight.applied is None:
@@ -435,9 +434,8 @@ class Reading:
             self._out.append(outs.Apply(stream, n, frame["event"]))
             self._expected.meet(stream, sight)
         sight.ack_due = True
-        self._unacked += 1
-        self._flush_soon()
-        if self._unacked >= ACK_EVENTS and self._budget.left(self._now) > RESERVE:
+        self._acks.event(size, self._now)
+        if self._acks.is_full and self._budget.left(self._now) > RESERVE:
             self._flush()
 
     def _live(self, frame: Frame) -> None:
@@ -453,7 +451,7 @@ class Reading:
         self._out.append(outs.Signs(stream, signs))
         if sight.read > 0:
             sight.read_due = True
-            self._flush_soon()
+            self._acks.soon(self._now)
         if sight.viewing:
             self._send_viewing(stream, sight)
 
@@ -543,12 +541,8 @@ class Reading:
         sight.viewing_at = self._now
         self._send({"op": "viewing", "stream": stream, "on": sight.viewing})
 
-    def _flush_soon(self) -> None:
-        if self._ack_at is None:
-            self._ack_at = self._now + ACK_MS
-
     def _flush(self) -> None:
-        self._ack_at = None
+        self._acks.at = None
         if not self._is_greeted:
             return
         positions = self._take_acks()
@@ -559,7 +553,7 @@ class Reading:
             self._out.append(outs.Marked(stream, read))
 
     def _take_acks(self) -> dict[Stream, int]:
-        self._unacked = 0
+        self._acks.taken(self._now)
         return self._sights.take_acks()
 
     def _watches(self, sight: Sight) -> bool:
@@ -636,8 +630,7 @@ class Reading:
         self._hello_at = None
         self._failed = True
         self._probe = None
-        self._ack_at = None
-        self._unacked = 0
+        self._acks.forget_connection()
         self._sights.forget_connection()
 
     # --- the frame of a step --------------------------------------------------------------------
@@ -687,3 +680,8 @@ class Reading:
             if sight.standing is not Standing.LIVE and sight.next is not Next.UNWATCH:
                 return Kind.CATCHING_UP
         return Kind.LIVE
+
+
+def _utf16(text: str) -> int:
+    """How long JavaScript calls it, so that both clients count the same."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

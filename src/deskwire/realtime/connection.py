@@ -28,7 +28,8 @@ from deskwire.realtime.gate import (
 )
 from deskwire.realtime.log import Head, Stream
 from deskwire.realtime.outputs import Abort, Ask, Close, Live, Output, Read, Tell, Write
-from deskwire.realtime.transport import CLEAR, CLOSED, NOT, Taken, Transport
+from deskwire.realtime.stride import Stride
+from deskwire.realtime.transport import CLEAR, CLOSED, NOT, BareWrite, Taken, Transport
 from deskwire.realtime.watch import Denied
 
 _log = telemetry.logger("realtime")
@@ -95,8 +96,8 @@ class StreamConnection:
     """One `desk.v1` connection: what comes in goes to the delivery, what it returns is done."""
 
     __slots__ = (
-        "_changes", "_lags", "_node", "_write_one", "armed_at", "closed", "delivery", "id", "login",
-        "transport", "who",
+        "_changes", "_lags", "_near", "_node", "_write", "_write_one", "armed_at", "closed",
+        "delivery", "id", "login", "stride", "transport", "who",
     )  # fmt: skip
 
     def __init__(
@@ -119,10 +120,58 @@ class StreamConnection:
         self._changes = 0
         self._lags = 0
         self._write_one = transport.write_one
+        self.stride: Stride[StreamConnection] | None = None  # it is in step with this one
+        self._near: Stride[StreamConnection] | None = None  # the one it could be in step with
+        self._write: BareWrite | None = None  # while its socket keeps up and has nothing waiting
         transport.on_room(self.writable)
+        transport.keep_step(self)
 
     def __repr__(self) -> str:
         return f"<StreamConnection {self.id} {self.who.realm}:{self.who.person} {self.delivery!r}>"
+
+    # --- in step --------------------------------------------------------------------------------
+    # Events of the stride are written past the delivery: before any input they are booked in it.
+
+    def join(self, stride: Stride[StreamConnection]) -> None:
+        """Into step, now or once its socket has nothing waiting, if its delivery can be."""
+        self._near = stride
+        if self.stride is not None and self.stride.stream == stride.stream:
+            self.check_step()  # the stream was forgotten and watched anew
+        if self.stride is None and self._write is not None and self._keeps_step(stride):
+            self.stride = stride
+            stride.enter(self, self._write)
+
+    def enter(self, write: BareWrite) -> None:
+        self._write = write
+        if self._near is not None:
+            self.join(self._near)
+
+    @property
+    def is_owed(self) -> bool:
+        return self.stride is not None and self.stride.owes(self)
+
+    def fall_out(self) -> Sequence[bytes]:
+        stride, self.stride, self._write = self.stride, None, None
+        if stride is None:
+            return ()
+        self.delivery.room = 0  # until the socket is asked anew
+        return stride.leave(self)
+
+    def book(self, stream: Stream, sizes: Sequence[int], position: int) -> None:
+        try:
+            self.delivery.booked(stream, sizes, position, self._node.now())
+        except Exception:  # noqa: BLE001  the root of this connection's work: it alone ends
+            self._in_doubt()
+            self._after()
+
+    def check_step(self) -> None:
+        if self.stride is not None and not self._keeps_step(self.stride):
+            self.transport.keep_step(self)  # falls out, with what it is owed
+
+    def _keeps_step(self, stride: Stride[StreamConnection]) -> bool:
+        return self.closed is None and self.delivery.keeps_step(
+            stride.stream, stride.epoch, stride.position
+        )
 
     # --- inputs ---------------------------------------------------------------------------------
 
@@ -145,6 +194,8 @@ class StreamConnection:
         delivery = self.delivery
         if positions is None or not positions.keys() <= delivery.watches.keys():
             return False
+        if self.stride is not None:
+            self.stride.settle(self)
         try:
             risen = delivery.acknowledged(positions, self._node.now())
         except Exception:  # noqa: BLE001  the root of this connection's work: it alone ends
@@ -169,7 +220,9 @@ class StreamConnection:
         return NOT
 
     def offer(self, event: FramedEvent, now: int) -> None:
-        """The hot path: one watcher of a fan-out."""
+        """The hot path: one watcher of a fan-out that is not in step with it."""
+        if self.stride is not None:
+            self.stride.settle(self)
         try:
             admitted = self.delivery.admits(event, now)
         except Exception:  # noqa: BLE001  the root of this connection's work: it alone ends
@@ -182,6 +235,8 @@ class StreamConnection:
             if taken is NOT:
                 self.transport.write((event.frame,))
             self._after()
+        elif self.stride is not None:
+            self.check_step()  # it was of another stream, and the window is one
 
     def _offer_slowly(self, event: FramedEvent, now: int) -> None:
         delivery = self.delivery
@@ -241,6 +296,8 @@ class StreamConnection:
     def _step(self, take: Callable[[int], Sequence[Output]]) -> None:
         if self.closed is not None:
             return
+        if self.stride is not None:
+            self.stride.settle(self)
         try:
             self.delivery.room = max(0, self.transport.room())
             self._carry_out(take(self._node.now()))
@@ -271,6 +328,8 @@ class StreamConnection:
         delivery = self.delivery
         if self.closed is not None:
             return
+        if self.stride is not None:
+            self.check_step()
         if delivery.changes != self._changes:
             self._changes = delivery.changes
             self._node.watches_changed(self)
@@ -293,6 +352,8 @@ class StreamConnection:
     def _close_the_books(self) -> None:
         code, why = self.delivery.ended or (1006, "lost")
         self.closed = Closed(connection=self.id, who=self.who, code=code, why=why)
+        self.transport.keep_step(None)
+        self._near = None
         self._node.gone(self)
         self._node.tell(self.closed)
 
@@ -301,6 +362,9 @@ class StreamConnection:
         _log.error("connection_in_doubt", connection=self.id, who=self.who, exc_info=True)
         code, why = int(Code.IN_DOUBT), TABLE[Code.IN_DOUBT].name
         delivery = self.delivery
+        stride, self.stride = self.stride, None
+        if stride is not None:
+            stride.forget(self)
         delivery.ended = delivery.ended or (code, why)
         bye = frames.framed(frames.Bye(code=code, why=why, retry_ms=None))
         if self.transport.room() >= bye.size:

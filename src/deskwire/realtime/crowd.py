@@ -103,6 +103,11 @@ class Crowd(Generic[M]):
             self.flush()
         return count
 
+    def make_room(self, size: int, bytes_max: int) -> None:
+        """Pending and `size` more are within `bytes_max` afterwards, or nothing is pending."""
+        if self._pending_bytes + size > bytes_max:
+            self.flush()
+
     def flush(self) -> int:
         pending = self._pending
         if not pending:

@@ -111,10 +111,8 @@ class Delivery:
                 self._receive_open(frame, now)
             case Phase.LEAVING:
                 self._receive_leaving(frame, now)
-            case Phase.CLOSED:
-                pass
             case _:
-                assert_never(self.phase)
+                assert self.phase is Phase.CLOSED
         return self._done()
 
     def acknowledged(self, positions: frames.Positions, now: int) -> frames.Positions | None:
@@ -166,6 +164,23 @@ class Delivery:
             return False
         self._progress_at = now
         return True
+
+    def keeps_step(self, stream: Stream, epoch: str, position: int) -> bool:
+        """May events above `position` be written outside, up to a quarter of the window, and be
+        `booked` later, before any other input?
+        """
+        watch = self.watches.get(stream)
+        is_level = watch is not None and watch.is_level(epoch, position)
+        is_free = not self.held_back and self._window.is_half_free
+        return is_level and is_free and self.phase is _OPEN
+
+    def booked(self, stream: Stream, sizes: Sequence[int], position: int, now: int) -> None:
+        """The stream's next events were written outside, the last of them at `position`."""
+        watch = self.watches[stream]
+        self._window.booked(watch, sizes)
+        assert watch.sent == position, "what was written outside is dense"
+        watch.head = max(watch.head, position)
+        self._progress_at = now
 
     def offer(self, event: FramedEvent, now: int) -> Sequence[Output]:
         """The stream's next event, straight from its commit."""
@@ -225,19 +240,13 @@ class Delivery:
 
     def tick(self, now: int, heads: Mapping[Stream, int]) -> Sequence[Output]:
         """Time has come to `due_at`. Coming early or late is harmless."""
-        match self.phase:
-            case Phase.NEW:
-                if now >= self._began_at + self.limits.identify_ms:
-                    self._leave(Code.IDENTIFY_TIMEOUT, None, now)
-            case Phase.OPEN:
-                self._tick_open(now, heads)
-            case Phase.LEAVING:
-                if now >= self._began_at + self.limits.leaving_ms:
-                    self._abort()
-            case Phase.CLOSED:
-                pass
-            case _:
-                assert_never(self.phase)
+        passed = now - self._began_at
+        if self.phase is Phase.OPEN:
+            self._tick_open(now, heads)
+        elif self.phase is Phase.NEW and passed >= self.limits.identify_ms:
+            self._leave(Code.IDENTIFY_TIMEOUT, None, now)
+        elif self.phase is Phase.LEAVING and passed >= self.limits.leaving_ms:
+            self._abort()
         self.due_at = self._next_due()
         return self._done()
 
@@ -293,7 +302,7 @@ class Delivery:
     def _receive_open(self, frame: frames.Up | frames.PeerFault, now: int) -> None:
         retry_ms = self.pulse.pay_for_a_frame(now)
         if retry_ms:
-            self._error("too_fast", _about(frame), now, retry_ms=retry_ms)
+            self._error("too_fast", frames.about(frame), now, retry_ms=retry_ms)
             return
         match frame:
             case frames.Watch():
@@ -327,13 +336,10 @@ class Delivery:
             self._leave(Code.PROTOCOL, None, now)
 
     def _receive_leaving(self, frame: frames.Up | frames.PeerFault, now: int) -> None:
-        match frame:
-            case frames.Ack() | frames.Pong() | frames.Probe():
-                self._ack(frame.positions, now)
-            case frames.Mark():
-                self._mark(frame, now)
-            case _:
-                pass
+        if isinstance(frame, frames.Mark):
+            self._mark(frame, now)
+        elif isinstance(frame, (frames.Ack, frames.Pong, frames.Probe)):
+            self._ack(frame.positions, now)
 
     def _error(
         self,
@@ -535,11 +541,11 @@ class Delivery:
     def _sign_of_life(self, frame: frames.Typing | frames.Viewing, now: int) -> None:
         watch = self.watches.get(frame.stream)
         if watch is None:
-            self._error("not_watching", _about(frame), now, stream=frame.stream)
+            self._error("not_watching", frames.about(frame), now, stream=frame.stream)
         elif watch.standing is Standing.ASKED:
             pass  # may still be denied
         elif watch.permit.until is not None:
-            self._error("denied", _about(frame), now, stream=frame.stream)
+            self._error("denied", frames.about(frame), now, stream=frame.stream)
         elif isinstance(frame, frames.Viewing):
             watch.viewing = frame.on
             self._put(Tell(frame))
@@ -691,9 +697,3 @@ class Delivery:
         self.ended = self.ended or how
         self.due_at = NEVER
         self.backlog.clear()
-
-
-def _about(frame: frames.Up | frames.PeerFault) -> str:
-    if isinstance(frame, frames.PeerFault):
-        return frame.about
-    return str(frame.__struct_config__.tag)

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from deskwire import telemetry
 from deskwire.realtime.codes import Code
@@ -22,6 +23,7 @@ from deskwire.realtime.hub import Channel, Hub
 from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import Head, Log, Page, Stream
 from deskwire.realtime.plain import PlainConnection
+from deskwire.realtime.stride import Stride
 from deskwire.realtime.tasks import Tasks
 from deskwire.realtime.watch import Denied, Standing, Watch
 
@@ -88,6 +90,9 @@ class Feed:
         self._framed: tuple[Page, FramedPage] | None = None  # the page that was framed last
         self._narrowing: asyncio.Task[None] | None = None
         self._narrowing_fault: Exception | None = None
+        self._strides: WeakKeyDictionary[Channel[StreamConnection], Stride[StreamConnection]] = (
+            WeakKeyDictionary()
+        )
         self._signs_read: dict[Stream, asyncio.Task[None]] = {}
         self._heads_asked: list[tuple[Collection[Stream], asyncio.Future[dict[Stream, Head]]]] = []
         self._heads_task: asyncio.Task[None] | None = None
@@ -200,7 +205,7 @@ class Feed:
             and page.access <= self.access
             and bool(page.events)
             and page.events[0].position == channel.head + 1
-            and len(page.events) * len(channel.watchers) <= OFFERS_PER_TURN
+            and len(page.events) * self._offers(channel) <= OFFERS_PER_TURN
         )
 
     def _take(self, channel: Channel[StreamConnection], page: Page) -> None:
@@ -216,7 +221,7 @@ class Feed:
             if moved or not channel.watchers:
                 return
             self._fan_out(channel, written.position, written.body, written.voids)
-            offers += len(channel.watchers)
+            offers += self._offers(channel)
             if offers >= OFFERS_PER_TURN:
                 offers = 0
                 await asyncio.sleep(0)
@@ -233,8 +238,28 @@ class Feed:
             _log.error("event_unreadable", stream=channel.stream, position=position)
         self._hub.keep(channel, event)
         now = self._now()
+        stride = self._stride(channel)
+        if stride is not None and stride.send(event) == len(channel.watchers):
+            return
         for connection in tuple(channel.watchers.values()):
-            connection.offer(event, now)
+            if stride is None:
+                connection.offer(event, now)
+            elif connection.stride is not stride:
+                connection.offer(event, now)
+                connection.join(stride)
+
+    def _stride(self, channel: Channel[StreamConnection]) -> Stride[StreamConnection] | None:
+        """Those of its watchers who keep up, once there are many."""
+        stride = self._strides.get(channel)
+        if stride is None and len(channel.watchers) >= self._limits.in_step_from:
+            stride = self._strides[channel] = Stride(channel.stream, self._limits)
+        return stride
+
+    def _offers(self, channel: Channel[StreamConnection]) -> int:
+        """What one event costs, in offers: who is in step costs a tenth of one."""
+        stride = self._strides.get(channel)
+        in_step = 0 if stride is None else len(stride)
+        return len(channel.watchers) - in_step + in_step // 10
 
     # --- pages ----------------------------------------------------------------------------------
 

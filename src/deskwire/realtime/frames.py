@@ -162,6 +162,10 @@ class HelloLimits(Struct, frozen=True, kw_only=True):
     watches: int
     frame_bytes: int
     frames_per_s: int
+    # Whoever acknowledges this seldom is never waited for: a quarter of the window at most.
+    ack_ms: int = 0
+    ack_events: int = 32
+    ack_bytes: int = 64 * 1024
 
 
 class Hello(_Frame, frozen=True, kw_only=True, tag="hello"):
@@ -330,6 +334,11 @@ def _fault_of(raw: bytes) -> PeerFault:
 def _plain(op: str) -> str:
     """A peer's word as we dare to repeat it."""
     return "".join(c for c in op[:32] if c.isascii() and c.isprintable())
+
+
+def about(frame: Up | PeerFault) -> str:
+    """The `op` as an `error` names it."""
+    return frame.about if isinstance(frame, PeerFault) else str(frame.__struct_config__.tag)
 
 
 def decode_down(data: str | bytes) -> list[Down]:

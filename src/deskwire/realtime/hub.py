@@ -32,7 +32,7 @@ class HeldSign:
     number: int  # when it came, as a count
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Channel(Generic[W]):
     """One watched stream on this node: how far it was read here, and who watches."""
 

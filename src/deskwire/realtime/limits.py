@@ -22,6 +22,9 @@ class Limits:
     waiting_bytes: int = 256 * 1024  # in user space: the transport's backlog
     unacked_bytes: int = 256 * 1024  # written, not yet acknowledged
     unacked_events: int = 256
+    ack_ms: int = (
+        2_000  # what the client is told: an ack each so often is enough, while events come
+    )
     watches: int = 200
     resume_events: int = 5_000  # further behind is `far`: a snapshot is cheaper
     coalesced_signs: int = 64
@@ -41,6 +44,7 @@ class Limits:
     login_grace_ms: int = 30_000
     typing_ms: int = 2_500  # a client repeats every 3 s; sooner is not passed on
     # one node
+    in_step_from: int = 32  # watchers of a stream: from here on those who keep up share one loop
     kept_events: int = 256  # per stream
     kept_bytes: int = 64 * 1024 * 1024
     page_reads: int = 32  # at once

@@ -94,7 +94,7 @@ class PlainConnection:
     def is_owed(self) -> bool:
         return self._crowd is not None and self._crowd.owes(self)
 
-    def leave(self) -> Sequence[bytes]:
+    def fall_out(self) -> Sequence[bytes]:
         if self._crowd is None:
             return ()
         owed = self._crowd.leave(self)

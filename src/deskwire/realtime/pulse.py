@@ -52,6 +52,9 @@ class Pulse:
                 watches=limits.watches,
                 frame_bytes=limits.frame_up_bytes,
                 frames_per_s=limits.frames_per_s,
+                ack_ms=limits.ack_ms,
+                ack_events=max(1, limits.unacked_events // 4),
+                ack_bytes=limits.unacked_bytes // 4,
             ),
         )
 

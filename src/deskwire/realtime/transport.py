@@ -47,10 +47,10 @@ class Step(Protocol):
 
     @property
     def is_owed(self) -> bool:
-        """Frames for it wait outside: before it takes another it has to `leave`."""
+        """Frames for it wait outside: before it takes another it has to `fall_out`."""
         ...
 
-    def leave(self) -> Sequence[bytes]:
+    def fall_out(self) -> Sequence[bytes]:
         """It is no longer so. Takes over the frames that wait outside, in order."""
         ...
 

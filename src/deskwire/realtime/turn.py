@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-PRESSURE_S: Final = 0.01
+PRESSURE_S: Final = 0.05
 
 
 class Joins(Protocol):

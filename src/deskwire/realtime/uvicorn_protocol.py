@@ -470,7 +470,7 @@ class UvicornProtocol(asyncio.Protocol):
 
     def _fall_out(self) -> None:
         """What was owed goes before anything that follows."""
-        if self._step is not None and (owed := self._step.leave()):
+        if self._step is not None and (owed := self._step.fall_out()):
             self._waiting += owed
             self._waiting_bytes += sum(map(len, owed))
             if not self._paused:

@@ -131,6 +131,15 @@ class Watch:
         self.head = max(self.head, position)
         return True
 
+    def is_level(self, epoch: str, position: int) -> bool:
+        """LIVE without an end, and written up to `position`, which is the head."""
+        return (
+            self.standing is _LIVE
+            and self.sent == position == self.head
+            and self.epoch == epoch
+            and self.permit.until is None
+        )
+
     @staticmethod
     def _lacks(floor: int, position: int, end: int) -> bool:
         """Whether the next event for this watcher is gone from the log.

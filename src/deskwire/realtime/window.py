@@ -6,7 +6,7 @@ among them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from deskwire.realtime.backlog import EVENT_ON_WIRE_BYTES_MAX
@@ -34,6 +34,13 @@ class Window:
         watch.sent += 1
         watch.unacked.append(size)
         return True
+
+    def booked(self, watch: Watch, sizes: Sequence[int]) -> None:
+        """The watch's next events were written elsewhere, where the bounds were kept."""
+        self.events += len(sizes)
+        self.bytes += sum(sizes)
+        watch.sent += len(sizes)
+        watch.unacked.extend(sizes)
 
     @property
     def is_half_free(self) -> bool:
