@@ -45,6 +45,8 @@ CAUGHT_BY = {
     "38-drain-too-late": 7,
     "handed-page-not-held": 29,
     "late-ack-is-a-fault": 10,
+    "step-kept-without-sight": 3,
+    "step-left-unbooked": 3,
 }
 
 

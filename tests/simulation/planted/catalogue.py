@@ -32,5 +32,7 @@ PLANTED: dict[str, Planted] = {
     "38-drain-too-late": streams.the_drain_comes_too_late,
     # found here, or near to what was found
     "late-ack-is-a-fault": streams.a_late_ack_is_a_fault,
+    "step-left-unbooked": streams.who_leaves_step_books_nothing,
+    "step-kept-without-sight": streams.who_lost_sight_keeps_step,
     "handed-page-not-held": streams.a_handed_page_is_not_held,
 }

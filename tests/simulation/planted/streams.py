@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from deskwire.realtime.connection import StreamConnection
 from deskwire.realtime.delivery import Delivery
 from deskwire.realtime.feed import Feed
 from deskwire.realtime.frames import FramedEvent, ResetWhy
 from deskwire.realtime.node import Node
 from deskwire.realtime.outputs import NOTHING, Output
+from deskwire.realtime.stride import Stride
 from deskwire.realtime.watch import Standing, Watch
 from tests.simulation.runs import Patches
 
@@ -69,6 +71,19 @@ def live_overtakes_replay(patches: Patches) -> None:
         return offer(self, event, now)
 
     patches.set(Delivery, "offer", overtaking)
+
+
+def who_leaves_step_books_nothing(patches: Patches) -> None:
+    def leave(self: Stride[Any], watcher: Any) -> Sequence[bytes]:
+        owed = self._crowd.leave(watcher)
+        self.forget(watcher)
+        return owed
+
+    patches.set(Stride, "leave", leave)
+
+
+def who_lost_sight_keeps_step(patches: Patches) -> None:
+    patches.set(StreamConnection, "check_step", lambda _: None)
 
 
 def a_late_ack_is_a_fault(patches: Patches) -> None:
