@@ -476,8 +476,9 @@ export class Delivery {
     this.unacked += 1;
     this.unackedSize += size;
     this.flushBy(this.ackDue);
-    const due = this.unacked >= this.ackEvents || this.unackedSize >= this.ackSize;
-    if (due && this.tokensLeft() > RESERVE) this.flush();
+    if (this.unacked < this.ackEvents && this.unackedSize < this.ackSize) return;
+    if (this.tokensLeft() > RESERVE) this.flush();
+    else this.flushBy(this.now + ACK_MS);
   }
 
   private live(frame: any): void {

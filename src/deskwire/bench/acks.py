@@ -41,7 +41,7 @@ class Acks:
         self._by(max(now + ACK_MS, self._last + self._every_ms))
 
     def soon(self, now: float) -> None:
-        """A mark waits to be said."""
+        """A mark waits to be said, or an ack for which there was no frame left."""
         self._by(now + ACK_MS)
 
     def taken(self, now: float) -> None:

@@ -437,6 +437,8 @@ class Reading:
         self._acks.event(size, self._now)
         if self._acks.is_full and self._budget.left(self._now) > RESERVE:
             self._flush()
+        elif self._acks.is_full:
+            self._acks.soon(self._now)
 
     def _live(self, frame: Frame) -> None:
         stream = frame["stream"]

@@ -202,6 +202,8 @@ class StreamConnection:
             self._in_doubt()
             self._after()
             return True
+        if self.stride is not None:
+            self.check_step()  # more may be booked by now than half the window
         if risen:
             self._node.report(Acked(self.who, self.login, self.id, risen))
         return risen is not None
