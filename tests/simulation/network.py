@@ -70,6 +70,7 @@ class Wire:
         self._up: deque[str | None] = deque()
         self._pumping = self._lifting = self._listening = False
         self._step: Step | None = None
+        self._node_is_dead = False
         self._call: Callable[[], None] = lambda: None
         self._heard: Heard = lambda _: None
         self._lost: Callable[[], None] = lambda: None
@@ -123,6 +124,8 @@ class Wire:
 
     def _write_bare(self, data: bytes) -> None:
         """What a loop over many sockets writes past everything else: one frame or several."""
+        if self._node_is_dead:
+            return  # the end of a turn that had begun, here where only tasks end with their node
         self._take(list(_frames_of(data)))
         if self.user_bytes:
             self._fall_out()
@@ -165,7 +168,7 @@ class Wire:
 
     def node_died(self) -> None:
         """SIGKILL: its kernel closes the socket, and what was in user space is gone."""
-        self.gone = True
+        self.gone = self._node_is_dead = True
         self._step = None
         self._call = self._lost = lambda: None
         self._heard = lambda _: None
