@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +17,24 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deskwire import telemetry
+from deskwire.desk.deadlines import TimerKind
+from deskwire.desk.events import Stream
 from deskwire.desk.people import LOGIN_REALMS, PersonId, Principal, Realm
 from deskwire.desk.refusals import Refusal
+from deskwire.flows.attendance import Attendance
+from deskwire.flows.dispatch import Dispatcher
 from deskwire.flows.ephemeral import Signs
 from deskwire.flows.execute import Execute
 from deskwire.flows.login import Logins, WeComApp
 from deskwire.flows.marks import Marks
+from deskwire.flows.places import Places
+from deskwire.flows.timers import Timers
 from deskwire.flows.watch import DeskGate
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import ConnectionId, LoginId
 from deskwire.realtime.manager import ConnectionManager, Policy
 from deskwire.realtime.milestones import Milestones
+from deskwire.storage.due import Clock, DatabaseClock, GivenClock
 from deskwire.storage.engine import DatabaseUrl, Store, StoreUnavailable
 from deskwire.storage.log import SqlLog
 from deskwire.storage.views import Views
@@ -87,6 +94,7 @@ class Desk:
     ) -> None:
         self.configuration = configuration
         self.now = now or now_ms
+        self._clock: Clock = DatabaseClock() if now is None else GivenClock(now)
         self.store = Store(configuration.database_url)
         self.manager: ConnectionManager
         self._wecom = _wecom_app(configuration)
@@ -105,12 +113,11 @@ class Desk:
         store = self.store
         self._marks = Marks(store, sign=self._tell, now=self.now)
         signs = Signs(store, sign=self._tell)
-        gate = DeskGate(
-            store, signs=self._marks.signs, reported=(self._marks.reported, signs.reported)
-        )
+        self._places = Places(store, sign=self._tell, clock=self._clock)
+        gate = DeskGate(store, signs=self._signs, reported=(self._marks.reported, signs.reported))
         self.manager = ConnectionManager(policy=Policy.MANY, log=SqlLog(store), gate=gate)
         self.manager.on(Milestones().heard)
-        self.execute = Execute(store, ring=self.manager.ring, now=self.now, new_id=new_id)
+        self.execute = Execute(store, ring=self.manager.ring, clock=self._clock, new_id=new_id)
         self.logins = Logins(
             store,
             wecom=self._wecom,
@@ -118,6 +125,34 @@ class Desk:
             new_id=new_id,
             end_login=lambda login: self.manager.end_login(LoginId(login)),
         )
+
+        self._join_the_clock()
+
+    def _join_the_clock(self) -> None:
+        """What happens by itself: who is there, the dispatcher, timers."""
+        store, execute, clock = self.store, self.execute, self._clock
+        self._attendance = Attendance(
+            store, execute=execute, clock=clock, new_id=new_id, due=self._look
+        )
+        self.manager.on(self._attendance.heard)
+        self._dispatcher = Dispatcher(
+            store, execute=execute, clock=clock, new_id=new_id, due=self._look
+        )
+        others = {
+            TimerKind.DISPATCH: self._dispatcher.look,
+            TimerKind.HOURS_EDGE: self._dispatcher.edge,
+        }
+        self._timers = Timers(store, execute=execute, clock=clock, others=others)
+
+    def _ring(self, stream: str, position: int) -> None:
+        self.manager.ring(stream, position)
+        self._places.rung(stream)
+
+    def _look(self) -> None:
+        self._timers.wake()
+
+    async def _signs(self, stream: Stream) -> Sequence[Ephemeral]:
+        return (*await self._marks.signs(stream), *await self._places.signs(stream))
 
     async def act(
         self, realm: str, person: str, name: str, *, conv: str | None = None, **args: Any
@@ -194,13 +229,17 @@ class Desk:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             storing = tasks.create_task(self._marks.run())
             await self.manager.start()
+            ours = (self._attendance, self._dispatcher, self._timers, self._places)
+            running = [tasks.create_task(each.run()) for each in ours]
             _log.info("started", url=self.configuration.origins[0])
             try:
                 yield
             finally:
                 await self.manager.stop()
-                storing.cancel()
+                for task in (storing, *running):
+                    task.cancel()
                 await self._marks.flush()
+                await self._attendance.stop()
                 _log.info("stopped")
 
     async def _is_ready(self) -> bool:

@@ -18,10 +18,14 @@ from typing import Any, Self
 import argon2
 
 from deskwire.desk.commands import COMMANDS
+from deskwire.desk.deadlines import TimerKind
 from deskwire.desk.people import PersonId, Principal, Realm
 from deskwire.desk.refusals import Refusal
+from deskwire.flows.dispatch import Dispatcher
 from deskwire.flows.execute import Accepted, Execute
+from deskwire.flows.timers import Timers
 from deskwire.storage import migrate, office, people
+from deskwire.storage.due import GivenClock
 from deskwire.storage.engine import Store
 from deskwire.storage.log import SqlLog
 from deskwire.storage.people import AgentRecord, PersonRecord
@@ -134,14 +138,35 @@ class Office:
         self.now_ms = START
         self.rings: list[Ring] = []
         self._ids = count(1)
+        self.clock = GivenClock(lambda: self.now_ms)
+        self.wakings = 0
         self.execute = Execute(
-            self.store, ring=self.ring, now=lambda: self.now_ms, new_id=self.new_id
+            self.store, ring=self.ring, clock=self.clock, new_id=self.new_id, due=self.wake
+        )
+        self.dispatcher = Dispatcher(
+            self.store,
+            execute=self.execute,
+            clock=self.clock,
+            new_id=self.new_id,
+            due=self.wake,
+        )
+        self.timers = Timers(
+            self.store,
+            execute=self.execute,
+            clock=self.clock,
+            others={
+                TimerKind.DISPATCH: self.dispatcher.look,
+                TimerKind.HOURS_EDGE: self.dispatcher.edge,
+            },
         )
         self.log = SqlLog(self.store)
         self.views = Views(self.store)
 
     def new_id(self) -> str:
         return f"id-{next(self._ids):08d}"
+
+    def wake(self) -> None:
+        self.wakings += 1
 
     def ring(self, stream: str, position: int) -> None:
         self.rings.append(Ring(stream, position, is_after_commit=self.head(stream) >= position))
@@ -199,6 +224,46 @@ class Office:
 
     async def note(self, who: Principal, conv: str, body: str = "内部") -> Accepted:
         return await self.yes(who, "post_note", conv, body=body)
+
+    # --- time, and who is there ---
+
+    async def after(self, seconds: float) -> None:
+        """So much later, with all that was due meanwhile done."""
+        self.now_ms += int(seconds * 1000)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Do what is due now, and what that makes due."""
+        while await self.timers.round():
+            pass
+
+    def here(self, *agents: Principal, seconds: float = 3600) -> None:
+        """These agents have a connection, for so long."""
+        for who in agents:
+            self.write("DELETE FROM timer WHERE kind = 'agent_lost' AND key = ?", who.person)
+            self.write(
+                "INSERT INTO timer VALUES ('agent_lost', ?, ?, 1, 0)",
+                who.person,
+                self.now_ms + int(seconds * 1000) + 90_000,
+            )
+
+    def offering(self) -> None:
+        """Groups whose queues reach their agents by offers."""
+        self.write("UPDATE agent_group SET routing = 'offer'")
+
+    def offer_of(self, conv: str) -> tuple[str, str] | None:
+        """The live offer of a conversation and who is asked."""
+        found = self.sql(
+            "SELECT offer_id, agent_id FROM offer WHERE conv_id = ? AND outcome IS NULL", conv
+        )
+        return (found[0][0], found[0][1]) if found else None
+
+    def status(self, conv: str) -> str:
+        return str(self.one("SELECT status FROM conversation WHERE conv_id = ?", conv))
+
+    def armed(self, kind: str) -> dict[str, int]:
+        """The timers of a kind: key → due."""
+        return dict(self.sql("SELECT key, due FROM timer WHERE kind = ?", kind))
 
     # --- looking, past our own code ---
 

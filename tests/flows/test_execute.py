@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deskwire.desk.commands import PostMessage
+from deskwire.desk.commands import COMMANDS, PostMessage
 from deskwire.desk.refusals import Code, Refusal
 from deskwire.flows.execute import Accepted, Execute
 from deskwire.storage import people
+from deskwire.storage.due import GivenClock
 from deskwire.storage.engine import Store
 from tests.desk.fold import fold
 from tests.flows.office import (
@@ -217,7 +218,9 @@ async def test_a_commit_whose_answer_was_lost_is_asked_for_again_under_its_id(
     conv = await office.claimed()
     async with Wire(office.database.url).laid() as wire:
         store = Store(wire.url)
-        far = Execute(store, ring=office.ring, now=lambda: START, new_id=office.new_id)
+        far = Execute(
+            store, ring=office.ring, clock=GivenClock(lambda: START), new_id=office.new_id
+        )
         await far.run(ANN, "command-x", PostMessage(conv=conv, kind="text", body="一"))
         wire.cuts = [cut]
 
@@ -271,6 +274,30 @@ async def test_a_refusal_rings_nobody_and_writes_nothing(office: Office) -> None
     await office.no(ANN, "open_conversation", category_id="network", kind="text", body="二")
 
     assert (office.rings, office.counts()) == ([], before)
+
+
+async def test_a_process_that_dies_between_commit_and_ring_has_lost_nothing(office: Office) -> None:
+    class Killed(Exception):
+        """The process is no more."""
+
+    def ring(_stream: str, _position: int) -> None:
+        raise Killed
+
+    asking = {"category_id": "network", "kind": "text", "body": "一"}
+    dying = Execute(office.store, ring=ring, clock=office.clock, new_id=office.new_id)
+    office.offering()
+    office.here(WANG)
+    with pytest.raises(Killed):
+        await dying.run(ANN, "command-x", COMMANDS["open_conversation"].command(**asking))
+
+    again = await office.yes(ANN, "open_conversation", command_id="command-x", **asking)
+    conv = again.result["conv_id"]
+    told = await office.log.read(f"conv:{conv}", 0)
+    await office.settle()
+
+    assert again.replayed
+    assert [written.position for written in told.events] == [1, 2]
+    assert office.offer_of(conv) is not None
 
 
 async def test_the_sender_is_told_the_places_they_may_watch_and_no_others(
@@ -494,6 +521,21 @@ async def open_or_found(office: Office) -> str:
 
 # Laws -------------------------------------------------------------------------------------------
 
+# What agents do with arguments of their own; many are refused, and all of it must be kept whole.
+BY_STAFF: dict[str, dict[str, Any]] = {
+    "take_over": {},
+    "resume_conversation": {},
+    "leave_conversation": {},
+    "requeue_conversation": {"reason": "x"},
+    "close_conversation": {"reason": "x"},
+    "assign_conversation": {"agent": "chen", "reason": "x"},
+    "transfer_to_agent": {"agent": "wang", "note": "x", "if_absent": "wait"},
+    "transfer_to_group": {"group": "facilities", "note": "x", "stay": True},
+    "invite_participant": {"realm": "employee", "person": "cy"},
+    "remove_participant": {"realm": "employee", "person": "cy"},
+    "set_priority": {"priority": 2, "version": 0},
+}
+
 staff = st.sampled_from(["wang", "chen", "lina", "mei", "qian", "root"])
 clients = st.sampled_from(EMPLOYEES)
 steps = st.lists(
@@ -507,6 +549,9 @@ steps = st.lists(
             staff,
             st.integers(0, 5),
         ),
+        st.tuples(st.sampled_from(sorted(BY_STAFF)), staff, st.integers(0, 5)),
+        st.tuples(st.just("later"), staff, st.sampled_from([1, 30, 130, 50_000])),
+        st.tuples(st.sampled_from(["come", "answer_offer"]), staff, st.integers(0, 5)),
     ),
     min_size=5,
     max_size=40,
@@ -554,10 +599,15 @@ async def test_the_laws_hold_on_postgresql_too(
 
 async def follow(offices: Any, script: list[tuple[str, str, Any]]) -> None:
     office = await offices()
+    office.offering()
     convs: list[str] = []
     for number, (deed, name, which) in enumerate(script):
         office.now_ms += 1000
-        if deed == "open":
+        if deed == "later":
+            await office.after(which)
+        elif deed == "come":
+            office.here(agent(name), seconds=which * 20)
+        elif deed == "open":
             answer = await office.do(
                 employee(name), "open_conversation", category_id=which, kind="text", body="问"
             )
@@ -576,6 +626,13 @@ async def act(office: Office, deed: str, name: str, conv: str, number: int) -> N
             await office.do(who, "post_message", conv, kind="text", body=body)
         case "note":
             await office.do(who, "post_note", conv, body=body)
+        case "answer_offer":
+            offer = office.offer_of(conv)
+            how = "accept_offer" if number % 2 else "decline_offer"
+            asked = agent(offer[1]) if offer else who
+            await office.do(asked, how, conv, offer_id=offer[0] if offer else "none")
+        case _ if deed in BY_STAFF:
+            await office.do(who, deed, conv, **BY_STAFF[deed])
         case "cancel":
             await office.do(who, "cancel_conversation", conv)
         case "confirm":
@@ -596,9 +653,36 @@ async def look_at_laws(office: Office, convs: list[str]) -> None:
     for name, load in loads.items():
         active = "SELECT count(*) FROM conversation WHERE assignee_id = ?"
         assert office.one(active, name) == load, "I3"
+    live = "SELECT count(*) FROM offer WHERE outcome IS NULL GROUP BY {} HAVING count(*) > 1"
+    assert [office.sql(live.format(side)) for side in ("conv_id", "agent_id")] == [[], []], "I4"
+    stray = (
+        "SELECT conv_id FROM offer WHERE outcome IS NULL AND conv_id NOT IN"
+        " (SELECT conv_id FROM conversation WHERE status IN ('queued', 'active'))"
+    )
+    assert office.sql(stray) == [], "I4"
+    in_hand = set(office.sql("SELECT conv_id, agent_id FROM assignment WHERE ended_at IS NULL"))
+    active = "SELECT conv_id, assignee_id FROM conversation WHERE status = 'active'"
+    assert in_hand == set(office.sql(active)), "a line of the record for each assignee"
+    await office.settle()
+    unexplained = (
+        "SELECT conv_id FROM conversation WHERE status = 'queued' AND waiting_reason IS NULL"
+        " AND conv_id NOT IN (SELECT conv_id FROM offer WHERE outcome IS NULL)"
+    )
+    assert office.sql(unexplained) == [], "I16"
+    await every_move_has_its_reason(office)
     for conv in convs:
         await fold_equals_snapshot(office, conv)
         await timelines_are_in_order(office, conv)
+
+
+async def every_move_has_its_reason(office: Office) -> None:
+    """I18: every move that staff were told of has its reason."""
+    moved = office.one(
+        "SELECT count(*) FROM event WHERE type IN ('conversation.assigned', 'conversation.queued',"
+        " 'conversation.held', 'conversation.resolved', 'conversation.closed')"
+    )
+    reasons = office.one("SELECT count(*) FROM event WHERE type = 'reason.recorded'")
+    assert reasons >= moved, "I18"
 
 
 async def fold_equals_snapshot(office: Office, conv: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from deskwire.desk.people import PersonId, Role
-from deskwire.storage import people
+from deskwire.storage import agents, people
 from tests.flows.office import ANN, MEI, WANG, Office, agent, agent_record, employee, person
 
 
@@ -102,9 +102,9 @@ async def test_saving_an_agent_again_replaces_the_groups_and_keeps_the_load(
 
 async def test_a_load_rises_to_the_capacity_and_no_further(office: Office) -> None:
     async with office.store.writing() as conn:
-        answers = [await people.change_load(conn, PersonId("wang"), 1) for _ in range(6)]
-        down = await people.change_load(conn, PersonId("wang"), -1)
-        nobody = await people.change_load(conn, ANN.person, 1)
+        answers = [await agents.change_load(conn, PersonId("wang"), 1) for _ in range(6)]
+        down = await agents.change_load(conn, PersonId("wang"), -1)
+        nobody = await agents.change_load(conn, ANN.person, 1)
 
     assert answers == [True] * 5 + [False]
     assert (down, nobody) == (True, False)

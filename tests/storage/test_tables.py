@@ -32,11 +32,26 @@ FORBIDDEN = {
         "UPDATE conversation SET no = (SELECT min(no) FROM conversation)"
     ),
     "two messages at one place": (
-        "INSERT INTO message SELECT msg_id || 'x', conv_id, stream_id, position, realm, person_id,"
+        "INSERT INTO message (msg_id, conv_id, stream_id, position, realm, person_id, command_id,"
+        " kind, body, at) SELECT msg_id || 'x', conv_id, stream_id, position, realm, person_id,"
         " command_id, kind, body, at FROM message"
     ),
     "a participant twice": "INSERT INTO participant SELECT * FROM participant",
     "a score of 6": "INSERT INTO rating SELECT conv_id, 1, 6, '[]', '', 0 FROM conversation",
+    "I4: an end without its time": "INSERT INTO offer SELECT 'o', conv_id, 'wang', 'queue', 0, 0,"
+    " NULL, false, 'expired', NULL FROM conversation LIMIT 1",
+    "two agents who have one conversation in hand": (
+        "INSERT INTO assignment (conv_id, agent_id, group_id, began_at, cause, over_capacity)"
+        " SELECT conv_id, 'chen', group_id, 0, 'x', false FROM conversation"
+    ),
+    "an assignment that ended without a cause": "UPDATE assignment SET ended_at = 1",
+    "a push from the last to the first": (
+        "INSERT INTO push VALUES ('p', 'employee', 'ann', 'conv:x', 2, 1, 0, 0, '[]', 'armed', 0,"
+        " 0, 0)"
+    ),
+    "a tag that is none": (
+        "INSERT INTO conversation_tag SELECT conv_id, 'none', 0 FROM conversation"
+    ),
     "a conversation of nobody": "UPDATE conversation SET requester_id = 'nobody'",
     "a login name twice": "UPDATE agent SET login_name = 'wang'",
     "a WeCom user twice": "UPDATE person SET wecom_userid = 'wx-ann'",
@@ -70,6 +85,31 @@ async def test_the_database_refuses_a_second_unclosed_conversation_in_a_group(
 
     with pytest.raises(NotWritten):
         office.write("UPDATE conversation SET status = 'queued' WHERE conv_id = ?", conv)
+
+
+async def test_the_database_refuses_a_second_live_offer_on_either_side(office: Office) -> None:
+    """I4."""
+    first, second = await office.opened(ANN), await office.opened(BO)
+    offering = "INSERT INTO offer VALUES (?, ?, ?, 'queue', 0, 0, NULL, false, NULL, NULL)"
+    office.write(offering, "offer-1", first, "wang")
+
+    for conv, asked in ((first, "chen"), (second, "wang")):
+        with pytest.raises(NotWritten):
+            office.write(offering, "offer-2", conv, asked)
+
+    office.write("UPDATE offer SET outcome = 'expired', ended_at = 1")
+    office.write(offering, "offer-2", second, "wang")
+
+
+async def test_the_database_refuses_a_second_armed_push_of_one_key(office: Office) -> None:
+    arming = (
+        "INSERT INTO push VALUES (?, 'employee', 'ann', 'conv:x', 1, 1, 0, 0, '[]', ?, 0, 0, 0)"
+    )
+    office.write(arming, "push-1", "armed")
+
+    with pytest.raises(NotWritten):
+        office.write(arming, "push-2", "armed")
+    office.write(arming, "push-3", "notified")
 
 
 async def test_the_database_refuses_a_second_rating_of_one_resolution(office: Office) -> None:

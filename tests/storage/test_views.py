@@ -326,7 +326,8 @@ async def test_boot_tells_an_agent_about_the_desk(office: Office) -> None:
         "root",
     }
     assert set(boot["agents"][0]) == {
-        "id", "name", "avatar", "role", "availability", "load", "capacity",
+        "id", "name", "avatar", "role", "availability", "availability_reason",
+        "availability_since", "load", "capacity",
     }  # fmt: skip
 
 

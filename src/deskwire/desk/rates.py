@@ -46,9 +46,12 @@ def too_many(rate: Rate, times: Sequence[int], now: int) -> Refusal | None:
 
     Only the last `rate.most` of them are looked at, so no more need be read.
     """
-    if len(times) < rate.most:
-        return None
-    free_at = times[-rate.most] + rate.window_s * 1000
+    return None if len(times) < rate.most else one_more(rate, times[-rate.most], now)
+
+
+def one_more(rate: Rate, oldest: int, now: int) -> Refusal | None:
+    """The same, told the one time that decides: that of the `rate.most`-th newest."""
+    free_at = oldest + rate.window_s * 1000
     if now >= free_at:
         return None
     return Refusal(Code.TOO_MANY, {"retry_after_s": -((now - free_at) // 1000)})

@@ -11,41 +11,47 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
 
 from deskwire import telemetry
 from deskwire.desk import access
-from deskwire.desk import events as ev
-from deskwire.desk.commands import COMMANDS, Command, OfConversation, OpenConversation, name_of
-from deskwire.desk.decide import decide
-from deskwire.desk.decision import Decision, Moment, wrong_state
+from deskwire.desk.administration import decide_availability
+from deskwire.desk.commands import (
+    COMMANDS,
+    Command,
+    OfConversation,
+    OpenConversation,
+    SetAvailability,
+    name_of,
+)
+from deskwire.desk.deadlines import Arm, Timer
+from deskwire.desk.decide import NEEDS, decide
+from deskwire.desk.decision import Decision, Moment
 from deskwire.desk.events import Stream
 from deskwire.desk.opening import decide_opening
-from deskwire.desk.people import Actor, Principal
+from deskwire.desk.people import SYSTEM, Actor, Principal
+from deskwire.desk.rates import one_more, rates_of
 from deskwire.desk.refusals import Code, Refusal, invalid
-from deskwire.storage import conversations, log, people
+from deskwire.storage import (
+    agents,
+    conversations,
+    decisions,
+    facts,
+    log,
+    office,
+    people,
+    rates,
+)
+from deskwire.storage.due import Clock
 from deskwire.storage.engine import Store, StoreBusy, StoreLost, StoreUnavailable, Transaction
 
 RUNS_AGAIN = 3  # after the first: what lost against another transaction, or lost its answer
 PAUSE_S = (0.01, 0.05)  # times the number of the try: those who met must not meet again
 RETRY_AFTER_S = 1
 CHINA_AHEAD_S = 8 * 3600  # conversation numbers count the days of China Standard Time
-
-# The events whose outcome the store keeps whole.
-KEPT = (
-    ev.ConversationOpened,
-    ev.ConversationAssigned,
-    ev.ConversationResolved,
-    ev.ConversationClosed,
-    ev.ParticipantJoined,
-    ev.MessagePosted,
-    ev.RatingGiven,
-    ev.NotePosted,
-    ev.ReasonRecorded,
-)
 
 _log = telemetry.logger("flows")
 
@@ -66,39 +72,52 @@ class Accepted:
 
 
 class Execute:
-    """Runs commands. `ring(stream, position)` is called once per stream after each COMMIT."""
+    """Runs commands. `ring(stream, position)` is called once per stream after each COMMIT.
+
+    `due()` is called after a COMMIT that armed a timer which is due already. The time of a decision
+    is `clock`'s, the one that due times are compared with.
+    """
 
     def __init__(
         self,
         store: Store,
         *,
         ring: Callable[[str, int], None],
-        now: Callable[[], int],
+        clock: Clock,
         new_id: Callable[[], str],
+        due: Callable[[], None] = lambda: None,
         dice: Random = Random(),  # noqa: B008, S311  jitter only
     ) -> None:
         self._store = store
         self._ring = ring
-        self._now = now
+        self._clock = clock
+        self._due = due
         self._new_id = new_id
         self._dice = dice
 
-    async def run(self, who: Principal, command_id: str, command: Command) -> Accepted | Refusal:
-        """Carry out the command as this principal. Cancelling the caller does not undo a COMMIT."""
-        # A cancelled request must not leave a writer's connection in the middle of a statement.
-        return await asyncio.shield(self._run(who, command_id, command))
+    async def run(
+        self, who: Principal, command_id: str, command: Command, *, is_rated: bool = False
+    ) -> Accepted | Refusal:
+        """Carry out the command as this principal. Cancelling the caller does not undo a COMMIT.
 
-    async def _run(self, who: Principal, command_id: str, command: Command) -> Accepted | Refusal:
-        if who.realm not in COMMANDS[name_of(command)].realms:
+        `is_rated`: it comes from outside, where a person may send so many in a time.
+        """
+        # A cancelled request must not leave a writer's connection in the middle of a statement.
+        asked = _Asked(who, command_id, command, _hash(command), is_rated)
+        return await asyncio.shield(self._run(asked))
+
+    async def _run(self, asked: _Asked) -> Accepted | Refusal:
+        command = asked.command
+        if asked.who.realm not in COMMANDS[name_of(command)].realms:
             return Refusal(Code.NOT_ALLOWED)
-        content_hash = _hash(command)
+        last = Refusal(Code.TRY_LATER, {"retry_after_s": RETRY_AFTER_S})
         for attempt in range(1 + RUNS_AGAIN):
             if attempt:
                 await asyncio.sleep(attempt * self._dice.uniform(*PAUSE_S))
             try:
-                return await self._once(who, command_id, content_hash, command)
-            except conversations.CapacityExceeded:
-                return Refusal(Code.AT_CAPACITY)
+                return await self._once(asked)
+            except decisions.Overtaken as fault:
+                last = _overtaken(fault)
             except (StoreBusy, StoreLost) as fault:
                 # Also when COMMIT's outcome is unknown: the same id is asked for again, so nothing
                 # happens twice, and "failed" might be a lie.
@@ -106,73 +125,146 @@ class Execute:
             except StoreUnavailable as fault:
                 _log.warning("store_unavailable", command=name_of(command), fault=str(fault))
                 break
-        return Refusal(Code.TRY_LATER, {"retry_after_s": RETRY_AFTER_S})
+        return last
 
-    async def _once(
-        self, who: Principal, command_id: str, content_hash: bytes, command: Command
-    ) -> Accepted | Refusal:
-        moment = Moment(now=self._now(), new_id=self._new_id, command_id=command_id)
+    async def _once(self, asked: _Asked) -> Accepted | Refusal:
+        who, command_id = asked.who, asked.command_id
         try:
             async with self._store.writing() as conn:
-                before = await log.take_command(conn, who, command_id, content_hash, moment.now)
+                now = await self._clock.now(conn)
+                before = await log.take_command(conn, who, command_id, asked.content_hash, now)
                 if before is not None:
-                    return _again(command_id, before, content_hash)
-                answer, heads = await self._within(conn, who, command, moment)
+                    return _again(command_id, before, asked.content_hash)
+                if asked.is_rated:
+                    await _counted(conn, who, asked.command, now)
+                moment = Moment(now=now, new_id=self._new_id, command_id=command_id)
+                written = await _written(conn, who, asked.command, moment)
+                stored = {"result": dict(written.result), "positions": written.positions}
+                await log.answer_command(conn, who, command_id, stored)
         except _Refused as refused:
             return refused.refusal
-        for stream, head in heads.items():
+        for stream, head in written.heads.items():
             self._ring(stream, head.position)
-        return answer
-
-    async def _within(
-        self, conn: Transaction, who: Principal, command: Command, moment: Moment
-    ) -> tuple[Accepted, Mapping[Stream, log.Head]]:
-        decision, actor = await self._decide(conn, who, command, moment)
-        heads = await conversations.save(conn, decision)
-        positions = _visible(actor, decision, heads)
-        stored = {"result": dict(decision.result), "positions": positions}
-        await log.answer_command(conn, who, moment.command_id, stored)
-        answer = Accepted(
-            command_id=moment.command_id,
+        if written.is_due:
+            self._due()
+        return Accepted(
+            command_id=command_id,
             replayed=False,
-            result=decision.result,
-            positions=positions,
+            result=written.result,
+            positions=written.positions,
         )
-        return answer, heads
 
-    async def _decide(
-        self, conn: Transaction, who: Principal, command: Command, moment: Moment
-    ) -> tuple[Decision, Actor]:
-        """Lock, read the rights, decide: in this order, so that what was read still stands."""
-        if isinstance(command, OpenConversation):
-            facts = await conversations.opening(
-                conn,
-                requester=who.person,
-                category_id=command.category_id,
-                previous_id=command.previous_id,
-                conv_id=moment.new_id(),
-                day=_day(moment.now),
-            )
-            actor = await _actor(conn, who)
-            return _decided(decide_opening(actor, command, facts, moment)), actor
-        if not isinstance(command, OfConversation):
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    who: Principal
+    command_id: str
+    command: Command
+    content_hash: bytes
+    is_rated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What stands in the transaction, to be said after its COMMIT."""
+
+    result: Mapping[str, Any]
+    positions: Places
+    heads: Mapping[Stream, log.Head]
+    is_due: bool
+
+
+async def _counted(conn: Transaction, who: Principal, command: Command, now: int) -> None:
+    for rate in rates_of(command):
+        oldest = await rates.oldest_that_counts(conn, who, rate)
+        refusal = one_more(rate, oldest, now) if oldest is not None else None
+        if refusal is not None:
+            raise _Refused(refusal)
+
+
+async def _written(conn: Transaction, who: Principal, command: Command, moment: Moment) -> _Written:
+    """Lock, read the rights, decide, write: in this order, so that what was read still stands."""
+    match command:
+        case SetAvailability():
+            return await _available(conn, who, command, moment)
+        case OpenConversation():
+            actor, decision = await _opened(conn, who, command, moment)
+        case _ if isinstance(command, OfConversation):
+            actor, decision = await _changed(conn, who, command, moment)
+        case _:
             raise _Refused(invalid("name"))
-        state = await conversations.load(conn, command.conv)
-        actor = await _actor(conn, who)
-        if state is None:
-            raise _Refused(Refusal(Code.NOT_FOUND))
-        decision = _decided(decide(actor, state, command, moment))
-        if not _is_kept(decision):
-            raise _Refused(wrong_state(state))
-        return decision, actor
+    heads = await decisions.save(conn, decision, now=moment.now)
+    return _Written(
+        result=decision.result,
+        positions=_visible(actor, decision.state.sight, heads),
+        heads=heads,
+        is_due=_is_due(decision.timers, moment.now),
+    )
 
 
-def _is_kept(decision: Decision) -> bool:
-    """Whether the store keeps all that was decided.
+async def _opened(
+    conn: Transaction, who: Principal, command: OpenConversation, moment: Moment
+) -> tuple[Actor, Decision]:
+    known = await conversations.opening(
+        conn,
+        requester=who.person,
+        category_id=command.category_id,
+        previous_id=command.previous_id,
+        conv_id=moment.new_id(),
+        day=_day(moment.now),
+    )
+    actor = await _actor(conn, who)
+    return actor, _decided(decide_opening(actor, command, known, moment))
 
-    Today it knows no hold, no requeue, no reopening: what leads there is refused as out of place.
-    """
-    return all(isinstance(event.data, KEPT) for event in decision.events)
+
+async def _changed(
+    conn: Transaction, who: Principal, command: OfConversation, moment: Moment
+) -> tuple[Actor, Decision]:
+    if "unclosed" in NEEDS[type(command)]:
+        # Such a command may make a second unclosed one, as an opening may: they take turns.
+        requester = await conversations.requester_of(conn, command.conv)
+        if requester is not None:
+            await people.lock(conn, requester)
+    state = await conversations.load(conn, command.conv)
+    actor = await _actor(conn, who)
+    if state is None:
+        raise _Refused(Refusal(Code.NOT_FOUND))
+    known = await facts.read(conn, actor, state, command, moment.now)
+    return actor, _decided(decide(actor, state, command, moment, known))
+
+
+async def _available(
+    conn: Transaction, who: Principal, command: SetAvailability, moment: Moment
+) -> _Written:
+    actor = await _actor(conn, who)
+    named = command.agent or who.person
+    grace_s = (await office.settings(conn)).presence_grace_s
+    found = await agents.read(conn, [named], grace_s=grace_s, now=moment.now)
+    decided = decide_availability(actor, command, found[0] if found else None, moment)
+    if isinstance(decided, Refusal):
+        raise _Refused(decided)
+    heads = await decisions.save_desk(conn, decided, now=moment.now)
+    return _Written(
+        result=decided.result,
+        positions=_visible(actor, None, heads),
+        heads=heads,
+        is_due=_is_due(decided.timers, moment.now),
+    )
+
+
+def _is_due(timers: Iterable[Timer], now: int) -> bool:
+    return any(isinstance(each, Arm) and each.due <= now for each in timers)
+
+
+def _overtaken(fault: decisions.Overtaken) -> Refusal:
+    """What is said where reading again has not helped."""
+    match fault:
+        case decisions.CapacityExceeded():
+            return Refusal(Code.AT_CAPACITY)
+        case decisions.OfferEndedBefore():
+            return Refusal(Code.OFFER_OVER)
+        case _:
+            return Refusal(Code.TRY_LATER, {"retry_after_s": RETRY_AFTER_S})
 
 
 class _Refused(Exception):
@@ -186,6 +278,8 @@ class _Refused(Exception):
 
 
 async def _actor(conn: Transaction, who: Principal) -> Actor:
+    if who == SYSTEM.principal:
+        return SYSTEM
     actor = await people.actor(conn, who)
     if actor is None:
         raise _Refused(Refusal(Code.NOT_ALLOWED))
@@ -204,9 +298,8 @@ def _again(command_id: str, before: log.Remembered, content_hash: bytes) -> Acce
     return Accepted(command_id=command_id, replayed=True, **before.result)
 
 
-def _visible(actor: Actor, decision: Decision, heads: Mapping[Stream, log.Head]) -> Places:
+def _visible(actor: Actor, sight: access.Sight | None, heads: Mapping[Stream, log.Head]) -> Places:
     """Where the change stands, for the streams that the sender may watch."""
-    sight = decision.state.sight
     return {
         stream: [head.epoch, head.position]
         for stream, head in heads.items()

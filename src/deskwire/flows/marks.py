@@ -17,7 +17,7 @@ from deskwire.desk.marks import Mark, as_employees_see, raised
 from deskwire.desk.people import PersonId, Principal, Realm
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import Acked, MarkedRead, Report
-from deskwire.storage import conversations, log, marks, views
+from deskwire.storage import conversations, log, marks, pushes, views
 from deskwire.storage.engine import Store, StoreUnavailable, Transaction
 
 BATCH_EVERY_S = 1.0
@@ -119,6 +119,7 @@ class Marks:
         async with self._store.writing() as conn:
             risen = await self._risen(conn, batch)
             await marks.save(conn, [(stream, mark) for (_, stream), mark in risen.items()])
+            await pushes.marked(conn, [(who, name, mark) for (who, name), mark in risen.items()])
             return await _signs(conn, risen)
 
     async def _risen(self, conn: Transaction, batch: Mapping[_Key, _Waiting]) -> dict[_Key, Mark]:

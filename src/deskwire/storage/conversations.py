@@ -1,34 +1,32 @@
-"""Conversations: load what the rules decide on, save what they decided."""
+"""Conversations as the rules want them, and the facts behind an opening.
+
+What was decided is saved in `decisions`.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select
 from sqlalchemy.engine import Row
 
 from deskwire.desk import events as ev
 from deskwire.desk.access import Participant, Sight
 from deskwire.desk.conversation import Conversation, Status
-from deskwire.desk.decision import Decision, Opening
-from deskwire.desk.office import Category
+from deskwire.desk.decision import Opening
+from deskwire.desk.office import Category, Group
 from deskwire.desk.people import PersonId, PersonRef, Principal, Realm, Requester
 from deskwire.storage import dialects, log, office, people
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import (
     conversation,
+    conversation_tag,
     day_number,
     message,
     participant,
     person,
-    rating,
 )
-
-
-class CapacityExceeded(Exception):
-    """An agent's load would have risen over their capacity; the transaction must be rolled back."""
 
 
 async def load(conn: Transaction, conv_id: str) -> Conversation | None:
@@ -41,6 +39,15 @@ async def load(conn: Transaction, conv_id: str) -> Conversation | None:
     if row is None:
         return None
     return (await _states(conn, [row]))[0]
+
+
+async def requester_of(conn: Transaction, conv_id: str) -> PersonId | None:
+    """Whose it is: that never changes, so it may be asked before anything is locked."""
+    return _person_id(
+        await conn.scalar(
+            select(conversation.c.requester_id).where(conversation.c.conv_id == conv_id)
+        )
+    )
 
 
 async def load_many(conn: Transaction, conv_ids: Sequence[str]) -> list[Conversation]:
@@ -62,7 +69,7 @@ async def _sights(conn: Transaction, conv_ids: Sequence[str]) -> dict[str, Sight
     rows = (
         await conn.execute(select(conversation).where(conversation.c.conv_id.in_(conv_ids)))
     ).all()
-    members = await _participants(conn, [row.conv_id for row in rows])
+    members = await participants(conn, [row.conv_id for row in rows])
     return {
         row.conv_id: Sight(
             requester=PersonId(row.requester_id),
@@ -70,6 +77,7 @@ async def _sights(conn: Transaction, conv_ids: Sequence[str]) -> dict[str, Sight
             assignee=_person_id(row.assignee_id),
             last_agent=_person_id(row.last_agent_id),
             participants=members.get(row.conv_id, ()),
+            assignee_absent=row.assignee_absent,
         )
         for row in rows
     }
@@ -108,6 +116,7 @@ async def opening(
         unclosed=unclosed,
         queued=int(queued or 0),
         previous_is_own=await _is_own(conn, requester, previous_id),
+        settings=await office.settings(conn),
     )
 
 
@@ -128,140 +137,22 @@ async def _next_number(conn: Transaction, day: str) -> int:
     return int((await conn.execute(raised.returning(day_number.c.n))).scalar_one())
 
 
-async def save(conn: Transaction, decision: Decision) -> dict[ev.Stream, log.Head]:
-    """Write the state, then the events. Returns the new heads. Raises CapacityExceeded.
-
-    Streams are locked by the last statements, so what else a transaction writes comes before this
-    call.
-    """
-    state = decision.state
-    for agent_id, by in sorted(decision.loads.items()):
-        if not await people.change_load(conn, agent_id, by):
-            raise CapacityExceeded(agent_id)
-    await _save_row(conn, state)
-    await _save_newcomers(conn, state)
-    heads, placed = await log.append(conn, decision.events)
-    for event, where in zip(decision.events, placed, strict=True):
-        await _save_data(conn, event, where)
-    at = heads.get(ev.conv_stream(state.conv_id))
-    assert at is None or at.position == state.head, "a position was taken outside the row's lock"
-    return heads
-
-
-async def _save_row(conn: Transaction, state: Conversation) -> None:
-    values = {
-        "category_id": state.category.id,
-        "group_id": state.category.group.id,
-        "status": state.status.value,
-        "assignee_id": state.assignee.id if state.assignee else None,
-        "last_agent_id": state.last_agent,
-        "turn": state.turn.value,
-        "version": state.version,
-        "waiting_since": state.waiting_since,
-        "first_answered_at": state.first_answered_at,
-        "resolution_no": state.resolution_no,
-        "closed_at": state.closed_at,
-        "closed_how": state.closed_how,
-        "rated": state.rated,
-        "last_msg_id": state.last_message.msg_id if state.last_message else None,
-    }
-    changed = await conn.execute(
-        update(conversation).where(conversation.c.conv_id == state.conv_id).values(**values)
-    )
-    if not changed.rowcount:
-        await conn.execute(
-            insert(conversation).values(
-                conv_id=state.conv_id,
-                no=state.no,
-                requester_id=state.requester.id,
-                opened_at=state.opened_at,
-                previous_id=state.previous_id,
-                **values,
-            )
-        )
-
-
-async def _save_newcomers(conn: Transaction, state: Conversation) -> None:
-    stored = (await _participants(conn, [state.conv_id])).get(state.conv_id, ())
-    known = {member.principal for member in stored}
-    for member in state.participants:
-        if member.principal in known:
-            continue
-        await conn.execute(
-            insert(participant).values(
-                conv_id=state.conv_id,
-                realm=member.principal.realm.value,
-                person_id=member.principal.person,
-                role=member.role,
-                visible_from=member.visible_from,
-                left_at=member.left_at,
-            )
-        )
-
-
-async def _save_data(conn: Transaction, event: ev.Event, where: Mapping[ev.Stream, int]) -> None:
-    if event.conv is None:
-        return
-    match event.data:
-        case ev.MessagePosted() as posted:
-            name = ev.conv_stream(event.conv)
-            await _save_message(conn, event, name, where[name], posted.kind, posted)
-        case ev.NotePosted() as note:
-            name = ev.staff_stream(event.conv)
-            await _save_message(conn, event, name, where[name], "note", note)
-        case ev.RatingGiven() as given:
-            await conn.execute(
-                insert(rating).values(
-                    conv_id=event.conv,
-                    resolution_no=given.resolution_no,
-                    score=given.score,
-                    reasons=json.dumps(given.reasons, ensure_ascii=False),
-                    comment=given.comment,
-                    at=event.at,
-                )
-            )
-        case _:
-            return
-
-
-async def _save_message(
-    conn: Transaction,
-    event: ev.Event,
-    name: ev.Stream,
-    position: int,
-    kind: str,
-    written: ev.MessagePosted | ev.NotePosted,
-) -> None:
-    assert event.by is not None
-    author = event.by.principal
-    await conn.execute(
-        insert(message).values(
-            msg_id=written.msg_id,
-            conv_id=event.conv,
-            stream_id=name,
-            position=position,
-            realm=author.realm.value,
-            person_id=author.person,
-            command_id=written.command_id,
-            kind=kind,
-            body=written.body,
-            at=event.at,
-        )
-    )
-
-
 async def _states(conn: Transaction, rows: Sequence[Row[Any]]) -> list[Conversation]:
     conv_ids = [row.conv_id for row in rows]
-    members = await _participants(conn, conv_ids)
+    members = await participants(conn, conv_ids)
     lasts = await _last_messages(conn, [row.last_msg_id for row in rows if row.last_msg_id])
     refs = await _refs(conn, {row.requester_id for row in rows} | {r.assignee_id for r in rows})
     categories = {found.id: found for found in await office.categories(conn)}
+    groups = {found.id: found for found in await office.groups(conn)}
+    tags = await _tags(conn, conv_ids)
     heads = await log.heads(conn, [ev.conv_stream(conv_id) for conv_id in conv_ids])
     return [
         _state(
             row,
             refs,
             categories[row.category_id],
+            groups[row.group_id],
+            tags.get(row.conv_id, ()),
             members.get(row.conv_id, ()),
             lasts.get(row.last_msg_id),
             heads[ev.conv_stream(row.conv_id)].position,
@@ -274,6 +165,8 @@ def _state(
     row: Row[Any],
     refs: Mapping[str, Requester],
     category: Category,
+    group: Group,
+    tags: tuple[str, ...],
     members: tuple[Participant, ...],
     last: ev.LastMessage | None,
     head: int,
@@ -302,7 +195,33 @@ def _state(
         participants=members,
         last_message=last,
         head=head,
+        moved_to=group if group.id != category.group.id else None,
+        priority=row.priority,
+        tags=tags,
+        label_version=row.label_version,
+        preferred_agent=_person_id(row.preferred_agent_id),
+        prefer_until=row.prefer_until,
+        waiting_reason=row.waiting_reason,
+        held_until=row.held_until,
+        reopen_count=row.reopen_count,
+        assignee_absent=row.assignee_absent,
+        assignee_answered=row.assignee_answered,
+        assigned_at=row.assigned_at,
+        resolved_at=row.resolved_at,
+        is_reminded=row.is_reminded,
     )
+
+
+async def _tags(conn: Transaction, conv_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    rows = await conn.execute(
+        select(conversation_tag)
+        .where(conversation_tag.c.conv_id.in_(conv_ids))
+        .order_by(conversation_tag.c.conv_id, conversation_tag.c.sort)
+    )
+    found: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        found[row.conv_id] = (*found.get(row.conv_id, ()), row.tag_id)
+    return found
 
 
 async def _refs(conn: Transaction, ids: Collection[Any]) -> dict[str, Requester]:
@@ -318,9 +237,10 @@ async def _refs(conn: Transaction, ids: Collection[Any]) -> dict[str, Requester]
     }
 
 
-async def _participants(
+async def participants(
     conn: Transaction, conv_ids: Sequence[str]
 ) -> dict[str, tuple[Participant, ...]]:
+    """Who takes part or has taken part in these conversations."""
     rows = await conn.execute(
         select(participant)
         .where(participant.c.conv_id.in_(conv_ids))

@@ -11,7 +11,7 @@ Invariant: due times and leases are compared with one clock, the database's.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -38,6 +38,16 @@ class DatabaseClock:
 
     async def now(self, conn: Transaction) -> int:
         return int((await conn.execute(select(dialects.ClockMs()))).scalar_one())
+
+
+class GivenClock:
+    """A clock that somebody else sets: of a test, or of a story about yesterday."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+
+    async def now(self, _conn: Transaction) -> int:
+        return self._now()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +145,15 @@ async def disarm(conn: Transaction, timers: Sequence[tuple[str, str]]) -> None:
     """Take back timers by kind and key; those that are not armed are none."""
     for kind, key in sorted(timers):
         await conn.execute(delete(timer).where(timer.c.kind == kind, timer.c.key == key))
+
+
+async def not_before(conn: Transaction, kind: str, due: int) -> None:
+    """Let no timer of this kind be due before this time (Unix ms)."""
+    await conn.execute(
+        update(timer)
+        .where(timer.c.kind == kind, timer.c.due < due)
+        .values(due=due, lease_no=timer.c.lease_no + 1, lease_until=0)
+    )
 
 
 def _first_lease_no() -> int:

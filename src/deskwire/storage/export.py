@@ -1,7 +1,8 @@
 """Everything the desk holds, as plain values: a line for a row, from one moment of the database.
 
 Left out is what is secret or of the hour: logins and sign-ins, password hashes, answers kept for
-repeated commands, timers. Must never know: where the lines go.
+repeated commands, timers and waiting pushes; and what was recalled. Must never know: where the
+lines go.
 """
 
 from __future__ import annotations
@@ -16,9 +17,16 @@ from sqlalchemy.engine import Row
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import metadata
 
-LEFT_OUT: Final = frozenset({"store", "command", "login", "signin", "timer"})
+LEFT_OUT: Final = frozenset(
+    {"store", "command", "login", "signin", "timer", "push", "withdrawn_original"}
+)
 SECRETS: Final = frozenset({"agent.password_hash"})
-TEXTS_OF_JSON: Final = frozenset({"event.body", "rating.reasons"})
+TEXTS_OF_JSON: Final = frozenset(
+    {
+        *("event.body", "rating.reasons", "message.mentions"),
+        *("agent.skills", "agent_group.week", "agent_group.closed_days"),
+    }
+)
 
 _TABLES: Final = {
     table.name: table for table in metadata.sorted_tables if table.name not in LEFT_OUT
@@ -43,6 +51,6 @@ def _line(table: Table, row: Row[Any]) -> Mapping[str, Any]:
 
 
 def _value(column: str, value: Any) -> Any:
-    if column in TEXTS_OF_JSON:
+    if column in TEXTS_OF_JSON and value is not None:
         return json.loads(value)
     return value.hex() if isinstance(value, bytes) else value

@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, TextClause, insert, select, text, true, update
 from sqlalchemy.engine import Row
 
-from deskwire.desk.events import Event, Stream, encode
+from deskwire.desk.events import Event, Stream, encode, tombstone
+from deskwire.desk.messages import Withdrawn
 from deskwire.desk.people import Principal
 from deskwire.storage import dialects
 from deskwire.storage.engine import Store, StoreBusy, Transaction
@@ -154,12 +156,49 @@ async def next_access(conn: Transaction) -> int:
     return int((await conn.execute(raised)).scalar_one())
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event as it lies in the log: where, and its body."""
+
+    event_id: str
+    places: Mapping[Stream, int]
+    body: bytes
+
+
+async def at(conn: Transaction, name: Stream, position: int) -> Stored:
+    """The event at a place that is taken, with all its other places."""
+    here = stream_event.c.stream_id == name, stream_event.c.position == position
+    event_id = (await conn.execute(select(stream_event.c.event_id).where(*here))).scalar_one()
+    body = (
+        await conn.execute(select(event.c.body).where(event.c.event_id == event_id))
+    ).scalar_one()
+    rows = await conn.execute(
+        select(stream_event.c.stream_id, stream_event.c.position).where(
+            stream_event.c.event_id == event_id
+        )
+    )
+    places = {Stream(row.stream_id): row.position for row in rows}
+    return Stored(event_id, places, bytes(body))
+
+
+async def bury(conn: Transaction, stored: Stored, how: Withdrawn) -> None:
+    """Put the tombstone in the place of a message's or note's text: the log's one rewrite."""
+    await conn.execute(
+        update(event)
+        .where(event.c.event_id == stored.event_id)
+        .values(body=tombstone(stored.body, how))
+    )
+
+
 async def append(
-    conn: Transaction, events: Sequence[Event]
+    conn: Transaction,
+    events: Sequence[Event],
+    voids: Mapping[str, Mapping[Stream, int]] = MappingProxyType({}),
 ) -> tuple[dict[Stream, Head], list[dict[Stream, int]]]:
     """Append events to their streams in order. The last thing before COMMIT.
 
-    Returns the new heads, and for each event its position in each of its streams.
+    Returns the new heads, and for each event its position in each of its streams. `voids` says by
+    an event's id which position it has rewritten in a stream.
     """
     bodies = [encode(item) for item in events]
     new_heads = await _take_positions(conn, events)
@@ -172,7 +211,7 @@ async def append(
         for name in item.streams:
             nexts[name] += 1
         placed.append({name: nexts[name] for name in item.streams})
-    await _insert(conn, events, bodies, placed)
+    await _insert(conn, events, bodies, placed, voids)
     return new_heads, placed
 
 
@@ -207,13 +246,20 @@ async def _insert(
     events: Sequence[Event],
     bodies: Sequence[bytes],
     placed: Sequence[Mapping[Stream, int]],
+    voids: Mapping[str, Mapping[Stream, int]],
 ) -> None:
     written = [
         {"event_id": e.id, "type": e.type.name, "v": e.type.v, "body": body, "at": e.at}
         for e, body in zip(events, bodies, strict=True)
     ]
     places = [
-        {"stream_id": name, "position": position, "event_id": e.id, "anchor": _anchor(e, name)}
+        {
+            "stream_id": name,
+            "position": position,
+            "event_id": e.id,
+            "anchor": _anchor(e, name),
+            "voids": voids.get(e.id, {}).get(name),
+        }
         for e, where in zip(events, placed, strict=True)
         for name, position in where.items()
     ]

@@ -208,15 +208,24 @@ def _actor(
     )
 
 
-async def change_load(conn: Transaction, person_id: PersonId, by: int) -> bool:
-    """Add to an agent's load.
+async def enabled_in(conn: Transaction, who: Principal) -> PersonRef | None:
+    """The person by this name in this realm, if they may log in to it."""
+    found = await actor(conn, who)
+    return found.person if found else None
 
-    False, and nothing is changed, where that would exceed their capacity.
-    """
-    statement = update(agent).where(agent.c.person_id == person_id).values(load=agent.c.load + by)
-    if by > 0:
-        statement = statement.where(agent.c.load + by <= agent.c.capacity)
-    return bool((await conn.execute(statement)).rowcount)
+
+async def colleagues(conn: Transaction, group_id: str, ids: Collection[str]) -> frozenset[PersonId]:
+    """The enabled agents of the group among these people."""
+    rows = await conn.execute(
+        select(group_member.c.person_id)
+        .join(person, person.c.person_id == group_member.c.person_id)
+        .where(
+            group_member.c.group_id == group_id,
+            group_member.c.person_id.in_(ids),
+            person.c.disabled_at.is_(None),
+        )
+    )
+    return frozenset(PersonId(row.person_id) for row in rows)
 
 
 def _record(row: Row[Any]) -> PersonRecord:

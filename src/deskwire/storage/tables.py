@@ -23,6 +23,9 @@ from sqlalchemy import (
     text,
 )
 
+# What a row has that was written before its column was there.
+NO, YES, ZERO, EMPTY = text("false"), text("true"), text("0"), text("'[]'")
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -87,6 +90,7 @@ command = Table(
     Column("result", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
     Index("ix_command_at", "at"),
+    Index("ix_command_person", "realm", "person", "at"),
 )
 
 access = Table(
@@ -151,6 +155,12 @@ agent = Table(
     Column("availability", String(16), nullable=False),
     Column("capacity", Integer, nullable=False),
     Column("load", Integer, nullable=False),
+    Column("availability_reason", String(500)),
+    Column("availability_since", BigInteger, nullable=False, server_default=ZERO),
+    Column("missed_offers", Integer, nullable=False, server_default=ZERO),
+    Column("last_assigned_at", BigInteger),
+    Column("skills", Text, nullable=False, server_default=EMPTY),
+    Column("pushes", Boolean, nullable=False, server_default=YES),
     CheckConstraint("load >= 0", name="load"),
     CheckConstraint("capacity BETWEEN 1 AND 50", name="capacity"),
 )
@@ -188,6 +198,13 @@ agent_group = Table(
     Column("group_id", String(64), primary_key=True),
     Column("name", String(128), nullable=False),
     Column("queue_max", Integer, nullable=False),
+    Column("routing", String(16), nullable=False, server_default=text("'pull'")),
+    Column("pick", String(16), nullable=False, server_default=text("'least_busy'")),
+    Column("offer_s", Integer, nullable=False, server_default=text("25")),
+    Column("first_answer_s", Integer, nullable=False, server_default=text("120")),
+    Column("week", Text),
+    Column("closed_days", Text, nullable=False, server_default=EMPTY),
+    Column("version", Integer, nullable=False, server_default=ZERO),
 )
 
 group_member = Table(
@@ -205,6 +222,28 @@ category = Table(
     Column("name_en", String(128), nullable=False),
     Column("group_id", String(64), ForeignKey("agent_group.group_id"), nullable=False),
     Column("sort", Integer, nullable=False),
+    Column("parent_id", String(64)),
+    Column("skill", String(64)),
+    Column("is_archived", Boolean, nullable=False, server_default=NO),
+    Column("version", Integer, nullable=False, server_default=ZERO),
+)
+
+tag = Table(
+    "tag",
+    metadata,
+    Column("tag_id", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("colour", String(7), nullable=False),
+    Column("is_archived", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+setting = Table(
+    # What an administrator has turned; what has no row stands at its default.
+    "setting",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Integer, nullable=False),
 )
 
 # Conversations ------------------------------------------------------------------------------------
@@ -239,6 +278,18 @@ conversation = Table(
     Column("previous_id", String(36)),
     Column("rated", Boolean, nullable=False),
     Column("last_msg_id", String(36)),
+    Column("priority", Integer, nullable=False, server_default=ZERO),
+    Column("label_version", Integer, nullable=False, server_default=ZERO),
+    Column("preferred_agent_id", String(64)),
+    Column("prefer_until", BigInteger),
+    Column("waiting_reason", String(32)),
+    Column("held_until", BigInteger),
+    Column("reopen_count", Integer, nullable=False, server_default=ZERO),
+    Column("assignee_absent", Boolean, nullable=False, server_default=NO),
+    Column("assignee_answered", Boolean, nullable=False, server_default=NO),
+    Column("assigned_at", BigInteger),
+    Column("resolved_at", BigInteger),
+    Column("is_reminded", Boolean, nullable=False, server_default=NO),
     CheckConstraint("(assignee_id IS NOT NULL) = (status = 'active')", name="assignee"),
     CheckConstraint("assignee_id IS NULL OR assignee_id <> requester_id", name="own"),
     Index(
@@ -251,6 +302,7 @@ conversation = Table(
     ),
     Index("ix_conversation_board", "group_id", "status", "waiting_since"),
     Index("ix_conversation_requester", "requester_id", "opened_at"),
+    Index("ix_conversation_assignee", "assignee_id"),
 )
 
 participant = Table(
@@ -278,8 +330,118 @@ message = Table(
     Column("kind", String(16), nullable=False),
     Column("body", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("mentions", Text, nullable=False, server_default=EMPTY),
+    Column("reply_to", String(36)),
+    Column("withdrawn", String(16)),
     UniqueConstraint("stream_id", "position"),
     Index("ix_message_conversation", "conv_id", "stream_id", "position"),
+    Index("ix_message_author", "realm", "person_id", "at"),
+)
+
+withdrawn_original = Table(
+    # What stood in a recalled message, for administrators, for a time.
+    "withdrawn_original",
+    metadata,
+    Column("msg_id", String(36), ForeignKey("message.msg_id"), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_withdrawn_original_at", "at"),
+)
+
+conversation_tag = Table(
+    "conversation_tag",
+    metadata,
+    Column("conv_id", String(36), ForeignKey("conversation.conv_id"), primary_key=True),
+    Column("tag_id", String(64), ForeignKey("tag.tag_id"), primary_key=True),
+    Column("sort", Integer, nullable=False),
+)
+
+offer = Table(
+    # Live while it has no outcome: one for each conversation, one for each agent.
+    "offer",
+    metadata,
+    Column("offer_id", String(36), primary_key=True),
+    Column("conv_id", String(36), ForeignKey("conversation.conv_id"), nullable=False),
+    Column("agent_id", String(64), ForeignKey("agent.person_id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("by_id", String(64)),
+    Column("stay", Boolean, nullable=False),
+    Column("outcome", String(16)),
+    Column("ended_at", BigInteger),
+    CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="end"),
+    Index(
+        "uq_offer_conversation",
+        "conv_id",
+        unique=True,
+        sqlite_where=text("outcome IS NULL"),
+        postgresql_where=text("outcome IS NULL"),
+    ),
+    Index(
+        "uq_offer_agent",
+        "agent_id",
+        unique=True,
+        sqlite_where=text("outcome IS NULL"),
+        postgresql_where=text("outcome IS NULL"),
+    ),
+    Index("ix_offer_ended", "conv_id", "ended_at"),
+)
+
+assignment = Table(
+    # In whose hands a conversation was, from when to when, and why.
+    "assignment",
+    metadata,
+    Column("assignment_id", Integer, primary_key=True),
+    Column("conv_id", String(36), ForeignKey("conversation.conv_id"), nullable=False),
+    Column("agent_id", String(64), ForeignKey("agent.person_id"), nullable=False),
+    Column("group_id", String(64), nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("cause", String(32), nullable=False),
+    Column("by_id", String(64)),
+    Column("over_capacity", Boolean, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("ended_cause", String(32)),
+    CheckConstraint("(ended_at IS NULL) = (ended_cause IS NULL)", name="end"),
+    Index(
+        "uq_assignment_open",
+        "conv_id",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index("ix_assignment_ended", "conv_id", "ended_at"),
+    Index("ix_assignment_group", "group_id", "began_at"),
+)
+
+push = Table(
+    # What is to go out as a WeCom message unless a mark comes first: one armed row for each key.
+    "push",
+    metadata,
+    Column("push_id", String(36), primary_key=True),
+    Column("realm", String(16), nullable=False),
+    Column("person", String(64), nullable=False),
+    Column("stream_id", String(96), nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("newest", BigInteger, nullable=False),
+    Column("whys", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("lease_no", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    CheckConstraint("first <= last", name="order"),
+    Index(
+        "uq_push_armed",
+        "realm",
+        "person",
+        "stream_id",
+        unique=True,
+        sqlite_where=text("state = 'armed'"),
+        postgresql_where=text("state = 'armed'"),
+    ),
+    Index("ix_push_due", "due"),
 )
 
 rating = Table(

@@ -22,7 +22,7 @@ from deskwire.desk.conversation import Conversation, Status
 from deskwire.desk.marks import Mark, as_employees_see
 from deskwire.desk.messages import TEXT_CHARS_MAX
 from deskwire.desk.people import Actor, Principal, Realm
-from deskwire.storage import conversations, log, marks, office, people
+from deskwire.storage import conversations, log, marks, offers, office, people
 from deskwire.storage.engine import Store, Transaction
 from deskwire.storage.tables import (
     agent,
@@ -240,9 +240,21 @@ async def row_views(conn: Transaction, who: Actor, states: Sequence[Conversation
             **_row(state),
             "preview": previews.get(state.conv_id),
             "unread": unread.get(state.conv_id, 0),
+            **_labels(who, state),
         }
         for state in states
     ]
+
+
+def _labels(who: Actor, state: Conversation) -> Json:
+    """What employees never learn of; the version is what a change of labels has to name."""
+    if not access.may(who, access.Action.SEE_STAFF, state.sight):
+        return {}
+    return {
+        "priority": state.priority,
+        "tags": list(state.tags),
+        "label_version": state.label_version,
+    }
 
 
 async def unread_of(conn: Transaction, who: Principal, conv_id: str, read: int) -> int:
@@ -255,6 +267,7 @@ async def unread_of(conn: Transaction, who: Principal, conv_id: str, read: int) 
                 message.c.conv_id == conv_id,
                 message.c.stream_id == ev.conv_stream(conv_id),
                 message.c.position > read,
+                message.c.withdrawn.is_(None),
                 _by_others(who),
             )
         )
@@ -423,7 +436,29 @@ async def _conversation(conn: Transaction, who: Actor, state: Conversation) -> J
         "resolution_no": state.resolution_no,
         "closed_how": state.closed_how,
         "previous_id": state.previous_id,
+        "held_until": state.held_until,
+        "reopen_count": state.reopen_count,
+        **await _staff_side(conn, who, state),
         "rating": await _rating(conn, who, state),
+    }
+
+
+async def _staff_side(conn: Transaction, who: Actor, state: Conversation) -> Json:
+    """Why it waits, who is being asked, whether its assignee is there."""
+    if not access.may(who, access.Action.SEE_STAFF, state.sight):
+        return {}
+    live = (await offers.live(conn, [state.conv_id])).get(state.conv_id)
+    return {
+        "waiting_reason": state.waiting_reason,
+        "assignee_absent": state.assignee_absent,
+        "offer": {
+            "offer_id": live.offer_id,
+            "agent_id": live.agent,
+            "kind": live.kind.value,
+            "expires_at": live.expires_at,
+        }
+        if live
+        else None,
     }
 
 
@@ -501,7 +536,7 @@ async def _unread(conn: Transaction, who: Actor, states: Sequence[Conversation])
         .select_from(message.outerjoin(mark, own))
         .where(message.c.stream_id.in_(_conv_streams(mine)))
         .where(message.c.position > func.coalesce(mark.c.read, 0))
-        .where(_by_others(who.principal))
+        .where(_by_others(who.principal), message.c.withdrawn.is_(None))
         .group_by(message.c.conv_id)
     )
     return {row[0]: row[1] for row in found}
@@ -555,6 +590,8 @@ async def _agents(conn: Transaction) -> list[Json]:
             "avatar": row.avatar,
             "role": row.role,
             "availability": row.availability,
+            "availability_reason": row.availability_reason,
+            "availability_since": row.availability_since,
             "load": row.load,
             "capacity": row.capacity,
         }

@@ -31,7 +31,7 @@ def commands_router(realm: Realm, identity: Any, execute: Execute) -> APIRouter:
         command = parse_command(body, realm)
         if isinstance(command, Refusal):
             raise Refused(command)
-        answer = await execute.run(who.principal, command_id, command)
+        answer = await execute.run(who.principal, command_id, command, is_rated=True)
         if isinstance(answer, Refusal):
             raise Refused(answer)
         return {
