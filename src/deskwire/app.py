@@ -117,7 +117,9 @@ class Desk:
         gate = DeskGate(store, signs=self._signs, reported=(self._marks.reported, signs.reported))
         self.manager = ConnectionManager(policy=Policy.MANY, log=SqlLog(store), gate=gate)
         self.manager.on(Milestones().heard)
-        self.execute = Execute(store, ring=self.manager.ring, clock=self._clock, new_id=new_id)
+        self.execute = Execute(
+            store, ring=self._ring, clock=self._clock, new_id=new_id, due=self._look
+        )
         self.logins = Logins(
             store,
             wecom=self._wecom,
@@ -136,7 +138,12 @@ class Desk:
         )
         self.manager.on(self._attendance.heard)
         self._dispatcher = Dispatcher(
-            store, execute=execute, clock=clock, new_id=new_id, due=self._look
+            store,
+            execute=execute,
+            clock=clock,
+            new_id=new_id,
+            due=self._look,
+            explained=self._places.moved,
         )
         others = {
             TimerKind.DISPATCH: self._dispatcher.look,

@@ -140,6 +140,7 @@ class Office:
         self._ids = count(1)
         self.clock = GivenClock(lambda: self.now_ms)
         self.wakings = 0
+        self.explained: list[str] = []
         self.execute = Execute(
             self.store, ring=self.ring, clock=self.clock, new_id=self.new_id, due=self.wake
         )
@@ -149,6 +150,7 @@ class Office:
             clock=self.clock,
             new_id=self.new_id,
             due=self.wake,
+            explained=self.explained.append,
         )
         self.timers = Timers(
             self.store,

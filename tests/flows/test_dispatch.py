@@ -30,6 +30,18 @@ async def test_a_queue_drains_in_its_order_as_agents_have_room(office: Office) -
     assert reason(office, convs[1]) == "all_at_capacity"
 
 
+async def test_whoever_shows_why_a_queue_waits_is_told_that_it_has_changed(office: Office) -> None:
+    office.offering()
+    await office.opened(ANN)
+    await office.settle()
+    told = list(office.explained)
+    await office.after(15)
+    office.here(WANG)
+    await office.after(15)
+
+    assert (told, office.explained) == (["support"], ["support", "support"])
+
+
 async def test_whoever_takes_an_offer_is_asked_for_the_next(office: Office) -> None:
     office.offering()
     office.here(WANG)

@@ -283,7 +283,7 @@ async def test_a_process_that_dies_between_commit_and_ring_has_lost_nothing(offi
     def ring(_stream: str, _position: int) -> None:
         raise Killed
 
-    asking = {"category_id": "network", "kind": "text", "body": "一"}
+    asking: dict[str, Any] = {"category_id": "network", "kind": "text", "body": "一"}
     dying = Execute(office.store, ring=ring, clock=office.clock, new_id=office.new_id)
     office.offering()
     office.here(WANG)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from deskwire.desk.events import Stream
 from deskwire.flows.places import Places
 from deskwire.realtime.frames import Ephemeral
+from deskwire.storage.engine import StoreUnavailable
 from tests.flows.office import ANN, BO, EMPLOYEES, LINA, WANG, Office, employee
 
 CY = employee("cy")
@@ -101,13 +103,28 @@ async def test_whoever_comes_to_watch_is_told_where_they_stand(
     await office.opened(BO)
     await office.opened(BO, category_id="printer")
 
-    own = await board.places.signs(Stream("employee:bo"))
-    agents = await board.places.signs(Stream("agent:wang"))
-    stranger = await board.places.signs(Stream("employee:nobody"))
+    names = ("employee:bo", "agent:wang", "employee:nobody", "employee:ann")
+    own, agents, stranger, ann = await asyncio.gather(
+        *(board.places.signs(Stream(name)) for name in names)
+    )
 
-    assert [sign.data["place"] for sign in own] == [2, 1]
+    assert {sign.data["place"] for sign in own} == {1, 2}
     assert conv not in {sign.data["conv"] for sign in own}
     assert list(agents) == list(stranger) == []
+    assert [(sign.data["conv"], sign.data["place"]) for sign in ann] == [(conv, 1)]
+
+
+async def test_what_could_not_be_read_is_told_later(office: Office, board: Board) -> None:
+    await office.opened(ANN)
+    board.places.rung("queue:support")
+    office.write("ALTER TABLE assignment RENAME TO hidden")
+    with pytest.raises(StoreUnavailable):
+        await board.places.tell()
+    office.write("ALTER TABLE hidden RENAME TO assignment")
+
+    await board.places.tell()
+
+    assert [sign.stream for sign in board.told] == ["employee:ann"]
 
 
 async def test_other_streams_move_no_queue(board: Board) -> None:

@@ -224,11 +224,14 @@ class PostgresServer:
                 await conn.execute(f"CREATE TABLE seeded.{name} AS TABLE public.{name}")
                 if await conn.fetchval(f"SELECT count(*) FROM seeded.{name}"):
                     seeded.append(name)
+            counters = await conn.fetch("SELECT sequencename FROM pg_sequences")
         finally:
             await conn.close()
+        counting = [f"ALTER SEQUENCE public.{row[0]} RESTART;" for row in counters]
         gone = [f"DELETE FROM {name};" for name in reversed(tables)]
         back = [f"INSERT INTO {name} SELECT * FROM seeded.{name};" for name in seeded]
-        return "\n".join([*gone, *back])
+        # As in a copy of the template: what counts begins anew.
+        return "\n".join([*gone, *back, *counting])
 
 
 def inspected(url: str, look: Callable[[Connection], _T]) -> _T:

@@ -13,8 +13,15 @@ import sqlalchemy as sql
 from sqlalchemy import exc
 
 from deskwire.desk.events import Stream
-from deskwire.storage import dialects, log
-from deskwire.storage.engine import Store, StoreBusy, StoreInUse, StoreLost, StoreUnavailable
+from deskwire.storage import dialects, engine, log
+from deskwire.storage.engine import (
+    Store,
+    StoreBusy,
+    StoreInUse,
+    StoreLost,
+    StoreUnavailable,
+    uncut,
+)
 from deskwire.storage.tables import agent_group
 from tests.flows.office import ANN, Office, url_of
 from tests.kit.databases import PostgresDatabase
@@ -277,6 +284,42 @@ async def test_the_connection_of_a_cancelled_request_is_nobodys_any_more(office:
 
 
 # Faults -------------------------------------------------------------------------------------------
+
+
+async def cancelled(office: Office, until: asyncio.Event, *, is_told: bool) -> list[str]:
+    """Cancel whoever writes, in the middle of it; `is_told`: the work may go on then."""
+    began = asyncio.Event()
+
+    async def write() -> None:
+        async with office.store.writing() as conn:
+            await conn.execute(NEW_GROUP)
+            began.set()
+            await until.wait()
+
+    writing = asyncio.ensure_future(uncut(write()))  # noqa: TID251  its owner is this test
+    await began.wait()
+    writing.cancel()
+    await asyncio.sleep(0)
+    if is_told:
+        until.set()
+    (ended,) = await asyncio.gather(writing, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError)
+    return [row[0] for row in office.sql("SELECT group_id FROM agent_group WHERE group_id = 'x'")]
+
+
+async def test_what_is_uncut_is_committed_before_the_cancellation_goes_on(office: Office) -> None:
+    assert await cancelled(office, asyncio.Event(), is_told=True) == ["x"]
+
+
+async def test_what_never_ends_is_cut_after_a_while_and_rolled_back(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "UNCUT_S", 0.2)
+
+    assert await cancelled(office, asyncio.Event(), is_told=False) == []
+
+    async with office.store.writing() as conn:  # and the next one gets in
+        await conn.execute(NEW_GROUP)
 
 
 async def test_a_fault_of_the_database_leaves_under_our_own_name(office: Office) -> None:

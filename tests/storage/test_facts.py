@@ -11,7 +11,8 @@ from tests.flows.office import ANN, BO, CHEN, LINA, START, WANG, Office
 
 
 async def read(office: Office, who: Principal, name: str, conv: str, **args: Any) -> Facts:
-    command: Any = COMMANDS[name].command(conv=conv, **args)
+    of: dict[str, Any] = {"conv": conv}
+    command: Any = COMMANDS[name].command(**of, **args)
     async with office.store.reading() as conn:
         state = (await conversations.load_many(conn, [conv]))[0]
         actor = await people.actor(conn, who)

@@ -40,7 +40,7 @@ async def test_who_is_asked_and_who_is_to_be_left_alone_is_known(office: Office)
 
     found = {each.conv_id: each for each in await waiting(office)}
 
-    assert (found[first].has_offer, found[first].wanted.cooling) == (False, {"wang"})
+    assert (found[first].has_offer, found[first].wanted.cooling) == (False, frozenset({"wang"}))
     assert (found[second].has_offer, found[second].wanted.cooling) == (True, frozenset())
 
 

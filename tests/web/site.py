@@ -107,14 +107,14 @@ class Browser(httpx.AsyncClient):
         found = {
             "origin": f"{base.scheme}://{base.netloc.decode()}",
             "content-type": "application/json",
-            "command-id": f"command-{next(_numbers)}",
+            "command-id": f"browser-{next(_numbers)}",
             "deskwire-client": "tests/1",
         }
         found |= {name.replace("_", "-"): value for name, value in headers.items()}
         return {name: value for name, value in found.items() if name not in without.split()}
 
     async def command(
-        self, realm: Realm, name: str, conv: str | None = None, **args: Any
+        self, realm: Realm, name: str, conv: str | None = None, /, **args: Any
     ) -> httpx.Response:
         body = {"name": name, "args": args} | ({"conv": conv} if conv else {})
         return await self.send_json(f"/api/{realm.value}/commands", body)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -208,7 +209,7 @@ async def test_ten_megabytes_over_a_real_socket_get_a_readable_answer(
     office: Office, has_length: bool
 ) -> None:
     body = padded(10 * 1024 * 1024)
-    async with served(office) as site, site.browser(WANG) as browser:
+    async with served(office) as site, await asyncio.to_thread(site.browser, WANG) as browser:
         for _ in range(2):
             answer = await browser.send_bytes(PATH, body if has_length else in_pieces(body))
             assert refusal(answer) == (413, "too_large", {"max": BODY_BYTES_MAX})

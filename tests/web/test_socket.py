@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -18,6 +19,8 @@ from tests.flows.office import ANN, MEI, WANG, Office, agent
 from tests.web.site import Site, served
 
 pytestmark = pytest.mark.parametrize("database", KINDS, indirect=True)
+
+T = TypeVar("T")
 
 _tabs = count(1)
 PROTOCOL = [Subprotocol("desk.v1")]
@@ -40,7 +43,18 @@ def ways(site: Site, realm: Realm = Realm.AGENT) -> str:
     return f"{site.url.replace('http', 'ws')}/ws/{realm.value}"
 
 
-def opening(
+async def beside(work: Callable[..., T], *args: Any, **more: Any) -> T:
+    """What writes to the database waits for its turn: a served desk writes by itself, and goes on
+    meanwhile.
+    """
+    return await asyncio.to_thread(work, *args, **more)
+
+
+async def login(site: Site, who: Principal, **more: Any) -> str:
+    return await beside(site.login, who, **more)
+
+
+async def opening(
     site: Site,
     who: Principal | None,
     *,
@@ -51,7 +65,7 @@ def opening(
 ) -> connect:
     """A browser's attempt; `who` brings the cookie of a good login."""
     if cookie is None and who is not None:
-        cookie = f"deskwire-{who.realm.value}={site.login(who)}"
+        cookie = f"deskwire-{who.realm.value}={await login(site, who)}"
     extra = dict(headers or {}) | ({"Cookie": cookie} if cookie else {})
     usual: dict[str, Any] = {"origin": Origin(site.url), "subprotocols": PROTOCOL, "proxy": None}
     return connect(ways(site, realm), additional_headers=extra, **(usual | more))
@@ -66,26 +80,26 @@ async def refused(attempt: connect) -> tuple[int, str]:
 
 @pytest.mark.parametrize("who", [WANG, ANN])
 async def test_a_good_login_of_the_realm_is_let_in(site: Site, who: Principal) -> None:
-    async with opening(site, who, realm=who.realm) as socket:
+    async with await opening(site, who, realm=who.realm) as socket:
         assert socket.subprotocol == "desk.v1"
 
 
 async def test_without_a_good_login_of_the_realm_nobody_is_let_in(site: Site) -> None:
-    ended = site.login(WANG)
-    site.office.write("UPDATE login SET revoked = 1")
+    ended = await login(site, WANG)
+    await beside(site.office.write, "UPDATE login SET revoked = 1")
     attempts = {
-        "no cookie": opening(site, None),
-        "an empty one": opening(site, None, cookie="deskwire-agent="),
-        "an unknown one": opening(site, None, cookie="deskwire-agent=" + "x" * 43),
-        "one that ended": opening(site, None, cookie=f"deskwire-agent={ended}"),
-        "one that ran out": opening(
-            site, None, cookie=f"deskwire-agent={site.login(WANG, expires_ms=0)}"
+        "no cookie": await opening(site, None),
+        "an empty one": await opening(site, None, cookie="deskwire-agent="),
+        "an unknown one": await opening(site, None, cookie="deskwire-agent=" + "x" * 43),
+        "one that ended": await opening(site, None, cookie=f"deskwire-agent={ended}"),
+        "one that ran out": await opening(
+            site, None, cookie=f"deskwire-agent={await login(site, WANG, expires_ms=0)}"
         ),
-        "the other realm's": opening(site, ANN),
-        "the other realm's under this name": opening(
-            site, None, cookie=f"deskwire-agent={site.login(ANN)}"
+        "the other realm's": await opening(site, ANN),
+        "the other realm's under this name": await opening(
+            site, None, cookie=f"deskwire-agent={await login(site, ANN)}"
         ),
-        "an agent's among employees": opening(site, WANG, realm=Realm.EMPLOYEE),
+        "an agent's among employees": await opening(site, WANG, realm=Realm.EMPLOYEE),
     }
 
     found = {name: await refused(attempt) for name, attempt in attempts.items()}
@@ -101,14 +115,14 @@ async def test_a_foreign_or_missing_origin_is_not_let_in(site: Site) -> None:
         f"http://127.0.0.1.:{port}", f"http://evil@127.0.0.1:{port}", f"ws://127.0.0.1:{port}",
     ]  # fmt: skip
 
-    found = {o: await refused(opening(site, WANG, origin=o)) for o in origins}
+    found = {o: await refused(await opening(site, WANG, origin=o)) for o in origins}
 
     assert found == dict.fromkeys(origins, (403, "not_allowed"))
 
 
 async def test_a_second_origin_is_not_let_in(site: Site) -> None:
     """By the server itself, before it reaches us."""
-    twice = opening(site, WANG, origin=None, headers={"Origin": site.url, "origin": site.url})
+    twice = await opening(site, WANG, origin=None, headers={"Origin": site.url, "origin": site.url})
 
     with pytest.raises(InvalidStatus) as raised:
         await twice
@@ -118,12 +132,12 @@ async def test_a_second_origin_is_not_let_in(site: Site) -> None:
 
 @pytest.mark.parametrize("offered", [None, ["desk.v2"], ["graphql-ws"]])
 async def test_another_protocol_is_not_let_in(site: Site, offered: Any) -> None:
-    assert await refused(opening(site, WANG, subprotocols=offered)) == (400, "bad_request")
+    assert await refused(await opening(site, WANG, subprotocols=offered)) == (400, "bad_request")
 
 
 async def test_our_protocol_is_chosen_among_several(site: Site) -> None:
     several = [Subprotocol("x"), Subprotocol("desk.v1")]
-    async with opening(site, WANG, subprotocols=several) as socket:
+    async with await opening(site, WANG, subprotocols=several) as socket:
         assert socket.subprotocol == "desk.v1"
 
 
@@ -135,7 +149,7 @@ async def test_an_unknown_host_is_not_let_in(site: Site) -> None:
         port=int(port),
         origin=Origin(site.url),
         subprotocols=PROTOCOL,
-        additional_headers={"Cookie": f"deskwire-agent={site.login(WANG)}"},
+        additional_headers={"Cookie": f"deskwire-agent={await login(site, WANG)}"},
         proxy=None,
     )
 
@@ -143,34 +157,34 @@ async def test_an_unknown_host_is_not_let_in(site: Site) -> None:
 
 
 async def test_a_neighbours_odd_cookie_hides_nothing(site: Site) -> None:
-    ours = f"deskwire-agent={site.login(WANG)}"
+    ours = f"deskwire-agent={await login(site, WANG)}"
     for neighbour in ('odd={"a":1}', "a=b,c", "=; ;", 'q="unclosed', "a[b]=c"):
-        async with opening(site, None, cookie=f"{neighbour}; {ours}") as socket:
+        async with await opening(site, None, cookie=f"{neighbour}; {ours}") as socket:
             assert socket.subprotocol == "desk.v1", neighbour
 
 
 async def test_a_store_that_does_not_answer_says_come_back(site: Site) -> None:
-    attempt = opening(site, WANG)
-    site.office.write("ALTER TABLE login RENAME TO hidden")
+    attempt = await opening(site, WANG)
+    await beside(site.office.write, "ALTER TABLE login RENAME TO hidden")
 
     with pytest.raises(InvalidStatus) as raised:
         await attempt
 
-    site.office.write("ALTER TABLE hidden RENAME TO login")
+    await beside(site.office.write, "ALTER TABLE hidden RENAME TO login")
     assert raised.value.response.status_code == 503
     assert raised.value.response.headers["Retry-After"] == "2"
 
 
 async def test_a_person_may_be_there_in_both_realms_at_once(site: Site) -> None:
     async with (
-        opening(site, MEI, realm=Realm.EMPLOYEE) as one,
-        opening(site, agent("mei")) as other,
+        await opening(site, MEI, realm=Realm.EMPLOYEE) as one,
+        await opening(site, agent("mei")) as other,
     ):
         assert (one.subprotocol, other.subprotocol) == ("desk.v1", "desk.v1")
 
 
 async def test_plain_http_on_a_sockets_address_is_no_page(site: Site) -> None:
-    async with site.browser(WANG) as browser:
+    async with await beside(site.browser, WANG) as browser:
         answer = await browser.get("/ws/agent")
 
     assert answer.status_code == 404
@@ -195,11 +209,11 @@ async def identified(socket: ClientConnection, *streams: str) -> dict[str, Any]:
 
 
 async def test_logging_out_closes_the_logins_sockets_and_no_others(site: Site) -> None:
-    secret = site.login(WANG)
+    secret = await login(site, WANG)
     async with (
-        opening(site, None, cookie=f"deskwire-agent={secret}") as own,
-        opening(site, WANG) as other,
-        site.browser() as browser,
+        await opening(site, None, cookie=f"deskwire-agent={secret}") as own,
+        await opening(site, WANG) as other,
+        await beside(site.browser) as browser,
     ):
         first, second = await identified(own), await identified(other)
         browser.cookies.set("deskwire-agent", secret)
@@ -218,10 +232,13 @@ async def test_an_event_reaches_those_who_watch_and_no_staff_event_an_employee(
 ) -> None:
     conv = await site.office.claimed()
     watch = (f"conv:{conv}", f"conv:{conv}:staff")
-    async with opening(site, ANN, realm=Realm.EMPLOYEE) as own, opening(site, WANG) as staffs:
+    async with (
+        await opening(site, ANN, realm=Realm.EMPLOYEE) as own,
+        await opening(site, WANG) as staffs,
+    ):
         await identified(own, *watch)
         await identified(staffs, *watch)
-        async with site.browser(WANG) as browser:
+        async with await beside(site.browser, WANG) as browser:
             for name, args in (
                 ("post_note", {"body": "金丝雀"}),
                 ("post_message", {"kind": "text", "body": "好了"}),
@@ -233,6 +250,18 @@ async def test_an_event_reaches_those_who_watch_and_no_staff_event_an_employee(
 
     assert "金丝雀" not in seen[0]
     assert "金丝雀" in seen[1]
+
+
+async def test_a_requester_is_told_their_place_and_why_they_wait(site: Site) -> None:
+    async with await opening(site, ANN, realm=Realm.EMPLOYEE) as socket:
+        await identified(socket, "employee:ann")
+        async with await beside(site.browser, ANN) as browser:
+            asked = {"category_id": "network", "kind": "text", "body": "VPN"}
+            await browser.command(Realm.EMPLOYEE, "open_conversation", **asked)
+
+        seen = await frames_until(socket, '"reason": "none_online"')
+
+    assert '"type": "queue_place"' in seen
 
 
 async def frames_until(socket: ClientConnection, word: str) -> str:

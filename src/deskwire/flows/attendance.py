@@ -14,12 +14,13 @@ from deskwire import telemetry
 from deskwire.desk.commands import RegainAgent
 from deskwire.desk.deadlines import BEAT_MS, TimerKind, agent_lost_due
 from deskwire.desk.people import SYSTEM, Realm
+from deskwire.desk.refusals import Code, Refusal
 from deskwire.flows.execute import Execute
 from deskwire.realtime.connection import Closed, Hook, Opened
 from deskwire.realtime.presence import LEASE_TTL_S
 from deskwire.storage import agents, due, office, queues
 from deskwire.storage.due import Clock
-from deskwire.storage.engine import Store, StoreUnavailable, Transaction
+from deskwire.storage.engine import Store, StoreUnavailable, Transaction, uncut
 
 LEASE_MS = int(LEASE_TTL_S * 1000)
 AGAIN_S = 1.0
@@ -86,10 +87,10 @@ class Attendance:
         while True:
             try:
                 if not is_started:
-                    await self.start()
+                    await uncut(self.start())
                     is_started = True
-                await self.flush()
-                await self.beat()
+                await uncut(self.flush())
+                await uncut(self.beat())
                 await self._changes_until_the_next()
             except StoreUnavailable as fault:
                 _log.warning("attendance_waits", fault=str(fault))
@@ -109,7 +110,7 @@ class Attendance:
     async def _changes_until_the_next(self) -> None:
         until = asyncio.get_running_loop().time() + BEAT_MS / 1000
         while await self._is_something_before(until):
-            await self.flush()
+            await uncut(self.flush())
 
     async def _is_something_before(self, until: float) -> bool:
         try:
@@ -132,12 +133,12 @@ class Attendance:
             for person, at in sorted(dues.items()):
                 await due.arm(conn, _KIND, person, at)
             await self._let_dispatch(conn, came, now)
-        self._came -= set(came)
         self._left -= set(left)
         if came:
             self._due()
         for person in came:
-            await self._regain(person)
+            if await self._regain(person):
+                self._came.discard(person)
 
     async def beat(self) -> None:
         """Move the rows of all who are here."""
@@ -156,12 +157,17 @@ class Attendance:
         for group_id in sorted({group for agent in known for group in agent.groups}):
             await due.arm(conn, TimerKind.DISPATCH.value, group_id, now)
 
-    async def _regain(self, person: str) -> None:
+    async def _regain(self, person: str) -> bool:
+        """They are absent no longer. False: the store could not answer, so ask again."""
         async with self._store.reading() as conn:
             convs = await queues.absent_from(conn, person)
-        for conv in convs:
-            command = RegainAgent(conv=conv, agent=person)
-            await self._execute.run(SYSTEM.principal, self._new_id(), command)
+        answers = [
+            await self._execute.run(
+                SYSTEM.principal, self._new_id(), RegainAgent(conv=conv, agent=person)
+            )
+            for conv in convs
+        ]
+        return not any(isinstance(a, Refusal) and a.code is Code.TRY_LATER for a in answers)
 
 
 async def _grace_ms(conn: Transaction) -> int:

@@ -19,7 +19,7 @@ from deskwire.desk.routing import Dispatch, Proposal, dispatch
 from deskwire.flows.execute import Execute
 from deskwire.storage import agents, office, queues
 from deskwire.storage.due import Clock, arm
-from deskwire.storage.engine import Store, StoreUnavailable
+from deskwire.storage.engine import Store, StoreUnavailable, uncut
 
 AGAIN_MS = 1_000  # where a proposal met something that had changed
 
@@ -29,7 +29,8 @@ _log = telemetry.logger("flows")
 class Dispatcher:
     """Looks at queues. Whether an offer stands is never its own to say.
 
-    `due()` is called when a timer has become due.
+    `due()` is called when a timer has become due, `explained(group)` when its queue waits for
+    another reason than before.
     """
 
     def __init__(
@@ -40,18 +41,20 @@ class Dispatcher:
         clock: Clock,
         new_id: Callable[[], str],
         due: Callable[[], None],
+        explained: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._execute = execute
         self._clock = clock
         self._new_id = new_id
         self._due = due
+        self._explained = explained
 
     async def run(self) -> None:
         """Until cancelled: the net under the rows, for a queue that has none."""
         while True:
             try:
-                await self.sweep()
+                await uncut(self.sweep())
             except StoreUnavailable as fault:
                 _log.warning("sweep_waits", fault=str(fault))
             except Exception:  # noqa: BLE001
@@ -81,7 +84,8 @@ class Dispatcher:
             waiting = await queues.for_dispatch(conn, queue, now)
             staff = await agents.of_group(conn, group_id, grace_s=grace_s, now=now)
         found = dispatch(group, waiting, staff, now)
-        await self._explain(queue, found)
+        if await self._explain(queue, found):
+            self._explained(group_id)
         refused = [each for each in found.proposals if not await self._offer(each)]
         return now + AGAIN_MS if refused else found.again_at
 
@@ -101,8 +105,8 @@ class Dispatcher:
             return False
         return True
 
-    async def _explain(self, queue: list[Conversation], found: Dispatch) -> None:
-        """Write the reasons that are others than those that stand."""
+    async def _explain(self, queue: list[Conversation], found: Dispatch) -> bool:
+        """Write the reasons that are others than those that stand. Returns whether any is."""
         stood = {state.conv_id: state.waiting_reason for state in queue}
         reasons: dict[str, str | None] = {each.conv_id: None for each in found.proposals}
         reasons |= {conv_id: reason.value for conv_id, reason in found.reasons.items()}
@@ -110,3 +114,4 @@ class Dispatcher:
         if changed:
             async with self._store.writing() as conn:
                 await queues.explain(conn, changed)
+        return bool(changed)

@@ -46,7 +46,14 @@ from deskwire.storage import (
     rates,
 )
 from deskwire.storage.due import Clock
-from deskwire.storage.engine import Store, StoreBusy, StoreLost, StoreUnavailable, Transaction
+from deskwire.storage.engine import (
+    Store,
+    StoreBusy,
+    StoreLost,
+    StoreUnavailable,
+    Transaction,
+    uncut,
+)
 
 RUNS_AGAIN = 3  # after the first: what lost against another transaction, or lost its answer
 PAUSE_S = (0.01, 0.05)  # times the number of the try: those who met must not meet again
@@ -98,13 +105,14 @@ class Execute:
     async def run(
         self, who: Principal, command_id: str, command: Command, *, is_rated: bool = False
     ) -> Accepted | Refusal:
-        """Carry out the command as this principal. Cancelling the caller does not undo a COMMIT.
+        """Carry out the command as this principal.
+
+        Whoever is cancelled meanwhile waits for its end: what is begun is carried out whole.
 
         `is_rated`: it comes from outside, where a person may send so many in a time.
         """
-        # A cancelled request must not leave a writer's connection in the middle of a statement.
         asked = _Asked(who, command_id, command, _hash(command), is_rated)
-        return await asyncio.shield(self._run(asked))
+        return await uncut(self._run(asked))
 
     async def _run(self, asked: _Asked) -> Accepted | Refusal:
         command = asked.command

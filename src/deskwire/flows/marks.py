@@ -18,7 +18,7 @@ from deskwire.desk.people import PersonId, Principal, Realm
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import Acked, MarkedRead, Report
 from deskwire.storage import conversations, log, marks, pushes, views
-from deskwire.storage.engine import Store, StoreUnavailable, Transaction
+from deskwire.storage.engine import Store, StoreUnavailable, Transaction, uncut
 
 BATCH_EVERY_S = 1.0
 BATCH_MAX = 1_000
@@ -81,7 +81,7 @@ class Marks:
         for start in range(0, len(keys), BATCH_MAX):
             batch = {key: self._waiting.pop(key) for key in keys[start : start + BATCH_MAX]}
             try:
-                signs = await asyncio.shield(self._store_batch(batch))
+                signs = await uncut(self._store_batch(batch))
             except StoreUnavailable as fault:
                 _log.warning("marks_wait", count=len(batch), fault=str(fault))
                 self._put_back(batch)

@@ -18,7 +18,8 @@ from deskwire.desk.routing import QueuePlace, WaitingReason, absence, queue_plac
 from deskwire.realtime.frames import Ephemeral
 from deskwire.storage import agents, office, queues
 from deskwire.storage.due import Clock
-from deskwire.storage.engine import Store, StoreUnavailable, Transaction
+from deskwire.storage.engine import Store, StoreUnavailable, Transaction, uncut
+from deskwire.storage.gathering import Gathering
 
 EVERY_S = 2.0
 TOLD_MAX = 10_000
@@ -36,20 +37,25 @@ class Places:
         self._moved: set[str] = set()
         self._some = asyncio.Event()
         self._told: dict[str, Mapping[str, Any]] = {}
+        self._arrivals = Gathering(self._of_streams)
 
     def rung(self, stream: str) -> None:
         """A stream has a new event: on a board it may have moved a queue. Returns at once."""
         kind, _, group_id = stream.partition(":")
         if kind == "queue":
-            self._moved.add(group_id)
-            self._some.set()
+            self.moved(group_id)
+
+    def moved(self, group_id: str) -> None:
+        """A queue, or why it waits, is another than before. Returns at once."""
+        self._moved.add(group_id)
+        self._some.set()
 
     async def run(self) -> None:
         """Until cancelled. The first of a quiet time is told at once."""
         while True:
             await self._some.wait()
             try:
-                await self.tell()
+                await uncut(self.tell())
             except StoreUnavailable as fault:
                 _log.warning("places_wait", fault=str(fault))
             except Exception:  # noqa: BLE001
@@ -60,28 +66,41 @@ class Places:
     async def tell(self) -> None:
         """Tell those whose place has changed in a queue that has moved."""
         self._some.clear()
-        moved, self._moved = sorted(self._moved), set()
         if len(self._told) > TOLD_MAX:
             self._told.clear()
-        for group_id in moved:
-            async with self._store.reading() as conn:
-                found = await self._of_group(conn, group_id)
-            for sign in found:
+        for group_id in sorted(self._moved):
+            self._moved.discard(group_id)
+            for sign in await self._now(group_id):
                 if self._told.get(sign.key) != sign.data:
                     self._told[sign.key] = sign.data
                     self._sign(sign)
 
+    async def _now(self, group_id: str) -> Sequence[Ephemeral]:
+        """What cannot be read stays to be told."""
+        try:
+            async with self._store.reading() as conn:
+                return await self._of_group(conn, group_id)
+        except StoreUnavailable:
+            self.moved(group_id)
+            raise
+
     async def signs(self, stream: ev.Stream) -> Sequence[Ephemeral]:
-        """How an employee's own stream stands: their places, where they wait."""
-        kind, _, person = stream.partition(":")
-        if kind != Realm.EMPLOYEE.value:
+        """How an employee's own stream stands: their places, where they wait.
+
+        All who come while one read is under way share the next, and each queue is read once for it.
+        """
+        if not stream.startswith(f"{Realm.EMPLOYEE.value}:"):
             return ()
-        found: list[Ephemeral] = []
+        return await self._arrivals.ask(stream)
+
+    async def _of_streams(self, streams: Sequence[ev.Stream]) -> Sequence[Sequence[Ephemeral]]:
+        people = {PersonId(stream.partition(":")[2]) for stream in streams}
+        found: dict[str, list[Ephemeral]] = {}
         async with self._store.reading() as conn:
-            for state in await queues.of_requester(conn, PersonId(person)):
-                every = await self._of_group(conn, state.group.id)
-                found += [sign for sign in every if sign.key == _key(state)]
-        return found
+            for group_id in await queues.groups_of_requesters(conn, people):
+                for sign in await self._of_group(conn, group_id):
+                    found.setdefault(sign.stream, []).append(sign)
+        return [found.get(stream, []) for stream in streams]
 
     async def _of_group(self, conn: Transaction, group_id: str) -> list[Ephemeral]:
         now, settings = await self._clock.now(conn), await office.settings(conn)
@@ -110,15 +129,11 @@ async def _is_anyone_online(
     return any(absence(agent) is None for agent in staff)
 
 
-def _key(state: Conversation) -> str:
-    return f"queue_place:{state.conv_id}"
-
-
 def _place_sign(state: Conversation, place: QueuePlace) -> Ephemeral:
     return Ephemeral(
         stream=ev.personal_stream(Principal(Realm.EMPLOYEE, state.requester.id)),
         type="queue_place",
-        key=_key(state),
+        key=f"queue_place:{state.conv_id}",
         ttl_ms=None,
         data={
             "conv": state.conv_id,

@@ -19,7 +19,7 @@ from deskwire.desk.refusals import Code, Refusal
 from deskwire.flows.execute import Execute
 from deskwire.storage import offers, queues
 from deskwire.storage.due import CLAIMS_MAX, LEASE_MS, TIMERS, Claim, Clock
-from deskwire.storage.engine import Store, StoreUnavailable
+from deskwire.storage.engine import Store, StoreUnavailable, uncut
 
 EVERY_S = 1.0
 AGAIN_MS = 1_000  # where the store could not answer
@@ -65,7 +65,7 @@ class Timers:
         while True:
             self._some.clear()
             try:
-                while await self.round() == CLAIMS_MAX:
+                while await uncut(self.round()) == CLAIMS_MAX:
                     pass
             except StoreUnavailable as fault:
                 _log.warning("timers_wait", fault=str(fault))

@@ -10,17 +10,25 @@ conversation.
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias, TypeVar
 
 from sqlalchemy import exc
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from deskwire import telemetry
 from deskwire.storage import dialects
+
+_T = TypeVar("_T")
+
+UNCUT_S = 5.0  # about as long as the databases themselves let one wait
+
+_log = telemetry.logger("storage")
 
 Transaction: TypeAlias = AsyncConnection
 DatabaseUrl: TypeAlias = URL
@@ -130,6 +138,28 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[Transaction]:
         if dialects.is_outage(fault):
             raise StoreUnavailable(name) from fault
         raise
+
+
+async def uncut(work: Coroutine[Any, Any, _T]) -> _T:
+    """Await work that opens transactions; who is cancelled meanwhile lets it come to its end first.
+
+    Cut within a statement a connection could not be used again, and whether COMMIT took effect
+    would not be known. What has not ended after `UNCUT_S` is cut all the same, and rolled back.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await _ended(task)
+        raise
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait({task}, timeout=UNCUT_S)
+    task.cancel()
+    await asyncio.wait({task}, timeout=UNCUT_S)
+    if task.done() and not task.cancelled() and (fault := task.exception()) is not None:
+        _log.warning("ended_with", fault=str(fault))
 
 
 def _locked(path: Path) -> IO[str]:

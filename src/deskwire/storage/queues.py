@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, and_, select, update
 
@@ -29,17 +29,18 @@ async def of_group(conn: Transaction, group_id: str) -> list[Conversation]:
     return await conversations.load_many(conn, [row.conv_id for row in rows])
 
 
-async def of_requester(conn: Transaction, person: PersonId) -> list[Conversation]:
-    """What an employee waits for: at most one conversation in each group."""
+async def groups_of_requesters(conn: Transaction, people: Collection[PersonId]) -> list[str]:
+    """The groups in whose queues one of these employees waits."""
     rows = await conn.execute(
-        select(conversation.c.conv_id)
+        select(conversation.c.group_id)
         .where(
-            conversation.c.requester_id == person,
+            conversation.c.requester_id.in_(people),
             conversation.c.status == Status.QUEUED.value,
         )
-        .order_by(conversation.c.conv_id)
+        .distinct()
+        .order_by(conversation.c.group_id)
     )
-    return await conversations.load_many(conn, [row.conv_id for row in rows])
+    return [row.group_id for row in rows]
 
 
 async def for_dispatch(conn: Transaction, queue: Sequence[Conversation], now: int) -> list[Waiting]:
