@@ -30,6 +30,7 @@ from tests.kit.server import DeskServer
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 KILLS = 5
+BETWEEN = 3  # a person may send twenty messages in ten seconds
 SEED = 20261123
 
 
@@ -52,15 +53,15 @@ def test_every_accepted_message_outlives_sigkill_once_and_in_order(
     server: DeskServer, employee_at: EmployeeAt
 ) -> None:
     dice = random.Random(SEED)
-    texts = [line.text for found in sample() for line in found.lines][: KILLS * 6]
+    texts = [line.text for found in sample() for line in found.lines][: KILLS * BETWEEN]
     client = employee_at(server, "huangting")
     conv_id = opened(client, texts[0])
     said = [texts[0]]
 
-    for start in range(1, len(texts), 6):
+    for start in range(1, len(texts), BETWEEN):
         killer = threading.Timer(dice.uniform(0, 0.08), server.kill)
         killer.start()
-        for text in texts[start : start + 6]:
+        for text in texts[start : start + BETWEEN]:
             said.append(text)
             _say_until_accepted(server, client, conv_id, text, killer)
         killer.join()

@@ -39,7 +39,10 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 CROWD = ("dora", "emma", "fay", "gus")
 SOCKETS_EACH = 6
+EACH_S = 0.55  # as fast as a person may for long
+SAID_MAX = 15
 KILLS = 4
+BETWEEN = 4  # a person may send twenty messages in ten seconds
 SEED = 20261128
 
 
@@ -262,6 +265,7 @@ def _talk(client: httpx.Client, conv_id: str, stop: threading.Event) -> list[str
     while not stop.is_set():
         said.append(f"{len(said)}")
         say(client, conv_id, said[-1])
+        stop.wait(EACH_S)
     return said
 
 
@@ -275,7 +279,7 @@ def test_what_a_killed_node_accepted_is_kept_once_and_in_order(nodes: Nodes) -> 
     for start in range(KILLS):
         killer = threading.Timer(dice.uniform(0, 0.15), nodes.a.kill)
         killer.start()
-        for n in range(8):
+        for n in range(BETWEEN):
             said.append(f"{start}.{n}")
             _accepted_by_either((here, there), conv_id, said[-1])
         killer.join()
@@ -326,6 +330,8 @@ def _keeps_what_was_accepted(nodes: Nodes, own: Postgres) -> None:
         killer = threading.Timer(0.2, own.kill)
         killer.start()
         while not refused:
+            if len(said) == SAID_MAX:
+                killer.join()
             said.append(str(len(said)))
             refused += _until_accepted(client, conv_id, said[-1], lambda: _again(killer, own))
 

@@ -31,6 +31,7 @@ class Story {
   at = 1_000;
   version = 0;
   streams: Record<string, Entry[]> = { "conv:7": [], "conv:7:staff": [], "queue:it": [] };
+  said: { msg_id: string; by: By }[] = [];
   conversation: Conversation;
   participants: ConversationSnapshot["participants"] = [];
 
@@ -51,6 +52,8 @@ class Story {
       resolution_no: 0,
       closed_how: null,
       previous_id: null,
+      held_until: null,
+      reopen_count: 0,
       rating: null,
     };
     this.version = 1;
@@ -62,8 +65,13 @@ class Story {
   }
 
   row() {
-    const { resolution_no, closed_how, previous_id, rating, ...row } = this.conversation;
+    const { resolution_no, closed_how, previous_id, held_until, reopen_count, rating, ...row } =
+      this.conversation;
     return { ...row };
+  }
+
+  get board(): string {
+    return `queue:${this.conversation.group.id}`;
   }
 
   head(stream: string): number {
@@ -101,7 +109,8 @@ class Story {
     const turn = by.realm === "agent" ? "employee" : "agent";
     const msg_id = `m-${this.at}`;
     const data = { msg_id, command_id, kind: "text", body, attachments: [], reply_to: null, turn };
-    const at = this.write(["conv:7", "queue:it"], "message.posted", by, data);
+    const at = this.write(["conv:7", this.board], "message.posted", by, data);
+    this.said.push({ msg_id, by });
     const last = {
       msg_id,
       position: this.head("conv:7"),
@@ -130,11 +139,87 @@ class Story {
   }
 
   claim(by: By) {
-    const all = ["conv:7", "queue:it", `agent:${by.id}`];
-    const version = this.change({ status: "active", assignee: ref(by) });
+    const all = ["conv:7", this.board, `agent:${by.id}`];
+    const version = this.change({ status: "active", assignee: ref(by), held_until: null });
     this.write(all, "participant.joined", by, this.join(by, "agent"));
     this.write(all, "conversation.assigned", by, { agent: ref(by), version });
-    this.write(["conv:7:staff", "queue:it"], "reason.recorded", by, { cause: "claimed" });
+    this.write(["conv:7:staff", this.board], "reason.recorded", by, { cause: "claimed" });
+  }
+
+  leave(by: By) {
+    const left_at = this.head("conv:7") + 1;
+    this.participants = this.participants.map((p) =>
+      p.person.id === by.id ? { ...p, left_at } : p,
+    );
+    const data = { realm: by.realm, person: ref(by), left_at };
+    this.write(["conv:7", this.board, `agent:${by.id}`], "participant.left", by, data);
+  }
+
+  queue(cause: string) {
+    const waiting_since = this.conversation.waiting_since ?? this.at;
+    const back = { status: "queued", assignee: null, held_until: null, waiting_since } as const;
+    const version = this.change(back);
+    const data = { cause, group_id: this.conversation.group.id, waiting_since, version };
+    this.write(["conv:7", this.board], "conversation.queued", LI, data);
+  }
+
+  lose() {
+    const lost = this.participants.find((p) => p.realm === "agent" && p.left_at === null);
+    if (lost) this.leave({ realm: "agent", ...lost.person });
+    this.queue("agent_lost");
+  }
+
+  hold() {
+    const held_until = this.at + 3_600_000;
+    const version = this.change({ status: "on_hold", assignee: null, held_until });
+    this.write(["conv:7", this.board], "conversation.held", LI, { until: held_until, version });
+  }
+
+  resume() {
+    const version = this.change({ held_until: null, status: "queued" });
+    this.write(["conv:7", this.board], "conversation.resumed", LI, { version });
+    if (this.at % 20) this.claim(ZHAO);
+    else this.queue("hold_over");
+  }
+
+  move() {
+    const from = this.conversation.group.id;
+    const group = from === "it" ? { id: "hw", name: "设备" } : { id: "it", name: "IT" };
+    const streams = ["conv:7", this.board, `queue:${group.id}`];
+    const version = this.change({ group });
+    const data = { from_group: from, group, row: this.row(), version };
+    this.write(streams, "conversation.moved", LI, data);
+    this.queue("transfer");
+  }
+
+  categorise() {
+    const { id } = this.conversation.category;
+    const category = { ...this.conversation.category, id: id === "vpn" ? "wifi" : "vpn" };
+    const version = this.change({ category });
+    const data = { category_id: category.id, version };
+    this.write(["conv:7", this.board], "conversation.categorised", LI, data);
+  }
+
+  reopen() {
+    const reopen_count = this.conversation.reopen_count + 1;
+    const waiting_since = this.at + 10;
+    this.change({ status: "queued", waiting_since, closed_how: null, reopen_count });
+    const data = { row: this.row(), reopen_count };
+    this.write(["conv:7", this.board, "employee:wang"], "conversation.reopened", WANG, data);
+    this.say(WANG, "又不行了");
+    if (this.at % 20) this.claim(ZHAO);
+    else this.queue("reopened");
+  }
+
+  recall() {
+    const last = this.said.pop();
+    if (!last) return;
+    for (const log of Object.values(this.streams))
+      for (const { event } of log)
+        if (event.type === "message.posted" && event.data.msg_id === last.msg_id)
+          event.data = { ...event.data, body: "", attachments: [], withdrawn: "recalled" };
+    const data = { msg_id: last.msg_id, by: last.by.id, at: this.at };
+    this.write(["conv:7", this.board], "message.recalled", last.by, data);
   }
 
   resolve(by: By) {
@@ -143,17 +228,19 @@ class Story {
       status: "resolved",
       assignee: null,
       waiting_since: null,
+      held_until: null,
+      rating: null,
       resolution_no,
     });
     const data = { how: "agent", resolution_no, version };
-    this.write(["conv:7", "queue:it", "employee:wang"], "conversation.resolved", by, data);
+    this.write(["conv:7", this.board, "employee:wang"], "conversation.resolved", by, data);
   }
 
   rate(score: number) {
     const rating = { score, reasons: ["快"], comment: "" };
     this.conversation = { ...this.conversation, rating };
-    const data = { resolution_no: 1, ...rating };
-    this.write(["employee:wang", "conv:7:staff", "queue:it"], "rating.given", WANG, data);
+    const data = { resolution_no: this.conversation.resolution_no, ...rating };
+    this.write(["employee:wang", "conv:7:staff", this.board], "rating.given", WANG, data);
     const closed = {
       status: "closed",
       closed_how: "rated",
@@ -161,7 +248,7 @@ class Story {
       waiting_since: null,
     } as const;
     const version = this.change(closed);
-    const all = ["conv:7", "queue:it", "employee:wang"];
+    const all = ["conv:7", this.board, "employee:wang"];
     this.write(all, "conversation.closed", WANG, { how: "rated", version });
   }
 
@@ -179,7 +266,10 @@ class Story {
     const public_ = this.streams["conv:7"] ?? [];
     const unread = public_.filter(
       ({ event, position }) =>
-        event.type === "message.posted" && position > read && event.by?.id !== me.id,
+        event.type === "message.posted" &&
+        event.data.withdrawn === undefined &&
+        position > read &&
+        event.by?.id !== me.id,
     );
     const texts = public_.filter(({ event }) => event.type === "message.posted");
     return {
@@ -211,9 +301,17 @@ class Story {
   goOn(dice: () => number) {
     const { status } = this.conversation;
     const chance = dice();
+    const what = Math.floor(dice() * 12);
+    if (what === 0 && status === "active") return this.hold();
+    if (what === 1 && status === "active") return this.lose();
+    if (what === 2 && (status === "active" || status === "queued")) return this.move();
+    if (what === 4 && status !== "closed") return this.categorise();
+    if (what === 3 && status !== "closed") return this.recall();
+    if (status === "on_hold") return chance < 0.5 ? this.resume() : this.resolve(LI);
     if (status === "queued") return chance < 0.5 ? this.claim(LI) : this.say(WANG, "在吗");
     if (status === "resolved" && chance < 0.3) return this.rate(5);
-    if (status === "closed") return this.note(LI, "已归档");
+    if (status === "resolved" && chance < 0.5) return this.reopen();
+    if (status === "closed") return chance < 0.3 ? this.reopen() : this.note(LI, "已归档");
     if (chance < 0.3) return this.say(WANG, `问 ${this.at}`);
     if (chance < 0.6) return this.say(LI, `答 ${this.at}`);
     if (chance < 0.8) return this.note(LI, `记 ${this.at}`);
@@ -248,17 +346,23 @@ describe("the golden law: a snapshot and what came after is the later snapshot",
   test.each(seeds)("for a board, seed %i", (seed) => {
     const dice = diceOf(seed);
     const story = new Story();
-    const board = foldBoard(null, { snapshot: { me: LI, rows: [] } });
     for (let n = Math.floor(dice() * 25); n > 0; n--) story.goOn(dice);
 
-    const after = (story.streams["queue:it"] ?? []).reduce(
-      (view, entry) => foldBoard(view, { entry }),
-      board,
-    );
-
-    const row = { ...story.rowView(LI), unread: 0 };
-    if (row.last_message) row.last_message = { ...row.last_message, position: 0 };
-    expect(after.rows).toEqual(row.status === "closed" ? {} : { 7: row });
+    for (const board of ["queue:it", "queue:hw"]) {
+      const { rows } = (story.streams[board] ?? []).reduce(
+        (view, entry) => foldBoard(view, { entry }),
+        foldBoard(null, { snapshot: { me: LI, rows: [] } }),
+      );
+      const isThere = story.board === board && story.conversation.status !== "closed";
+      const row = story.rowView(LI);
+      // What only the server knows of it: where its last message stands, and, once moved here, its text.
+      const known = {
+        unread: 0,
+        preview: expect.toBeOneOf([null, row.preview]),
+        last_message: { ...row.last_message, position: expect.any(Number) },
+      };
+      expect(rows).toEqual(isThere ? { 7: { ...row, ...known } } : {});
+    }
   });
 
   test.each(seeds)("for my rows, seed %i", (seed) => {
@@ -270,14 +374,17 @@ describe("the golden law: a snapshot and what came after is the later snapshot",
       const story = new Story();
       for (let n = Math.floor(dice() * 10); n > 0; n--) story.goOn(dice);
       const before = mineOf(story, me);
+      story.said = []; // of what was taken back before only the server knows whether I had read it
       const heads = story.heads([personal, "conv:7"]);
       for (let n = Math.floor(dice() * 20); n > 0; n--) story.goOn(dice);
 
-      const after = story
-        .since(heads, dice)
-        .reduce((view, entry) => foldMine(view, { entry }), before);
+      const news = story.since(heads, dice);
+      const after = news.reduce((view, entry) => foldMine(view, { entry }), before);
 
-      expect(after.rows).toEqual({ 7: story.rowView(me) });
+      const left = news.some(({ stream, event }) => {
+        return stream === "agent:li" && event.type === "participant.left";
+      });
+      expect(after.rows).toEqual(me === LI && left ? {} : { 7: story.rowView(me) });
     }
   });
 
@@ -305,6 +412,92 @@ function mineOf(story: Story, me: By): MineView {
     },
   });
 }
+
+describe("what comes back, moves and waits", () => {
+  const closed = () => {
+    const story = new Story();
+    story.claim(LI);
+    story.say(LI, "好了");
+    story.resolve(LI);
+    story.rate(5);
+    return story;
+  };
+
+  test("a closed conversation that is opened again elsewhere is watched from its beginning, and counted once", () => {
+    const story = closed();
+    const before = mineOf(story, WANG);
+    const heads = story.heads(["employee:wang"]);
+    story.reopen();
+    story.claim(ZHAO);
+    story.say(ZHAO, "在看");
+    let view = before;
+    for (const entry of story.since(heads, () => 0)) view = foldMine(view, { entry });
+    expect(view.wanted).toEqual(["7"]);
+    for (const entry of story.streams["conv:7"] ?? []) view = foldMine(view, { entry });
+    expect(view.rows).toEqual({ 7: story.rowView(WANG) });
+  });
+
+  test("whoever has left a conversation and come back asks for its row", () => {
+    const story = new Story();
+    story.claim(LI);
+    const before = mineOf(story, LI);
+    const heads = story.heads(["agent:li", "conv:7"]);
+    story.lose();
+    story.claim(LI);
+    let view = before;
+    for (const entry of story.since(heads, () => 0)) view = foldMine(view, { entry });
+    expect([view.rows, view.missing]).toEqual([{}, ["7"]]);
+    view = withRows(view, [story.rowView(LI)], { "conv:7": ["e1", story.head("conv:7")] });
+    expect(view.rows).toEqual({ 7: story.rowView(LI) });
+  });
+
+  test("a row that was asked for and comes after I have left is not taken", () => {
+    const story = new Story();
+    story.claim(LI);
+    story.leave(LI);
+    let view = foldMine(null, { snapshot: { me: LI, rows: [], marks: {}, positions: {} } });
+    for (const entry of story.streams["agent:li"] ?? []) view = foldMine(view, { entry });
+    expect(withRows(view, [story.rowView(LI)]).rows).toEqual({});
+  });
+
+  test("the place in the queue is kept while one waits, and given anew with all signs of the stream", () => {
+    const story = new Story();
+    const place = (place: number, conv = "7") => ({
+      stream: "employee:wang",
+      type: "queue_place",
+      key: `queue_place:${conv}`,
+      data: { conv, place, low_s: null, high_s: null, reason: "none_online" },
+    });
+    const told = foldMine(mineOf(story, WANG), { sign: place(3) });
+    expect(told.places).toEqual({
+      7: { place: 3, low_s: null, high_s: null, reason: "none_online" },
+    });
+    const signs = [place(1, "8")];
+    expect(foldMine(told, { signs: [], stream: "conv:7" }).places).toEqual(told.places);
+    expect(Object.keys(foldMine(told, { signs, stream: "employee:wang" }).places)).toEqual(["8"]);
+    const heads = story.heads(["conv:7"]);
+    story.claim(LI);
+    const taken = story.since(heads, () => 0).reduce((v, entry) => foldMine(v, { entry }), told);
+    expect(taken.places).toEqual({});
+  });
+
+  test("of what is recalled no text is left, and a lower version changes nothing", () => {
+    const story = new Story();
+    story.claim(LI);
+    const view = opened(story);
+    const heads = story.heads(["conv:7"]);
+    story.say(LI, "密码是 hunter2");
+    const text = fold(view, structuredClone(story.since(heads, () => 0)));
+    story.recall();
+    const after = fold(text, (story.streams["conv:7"] ?? []).slice(-1));
+    expect(JSON.stringify(text)).toContain("hunter2");
+    expect(JSON.stringify(after)).not.toContain("hunter2");
+    const old = { by: null, v: 1, at: 9, conv: "7", id: "old", type: "conversation.closed" };
+    const late = { ...old, data: { how: "forced", version: 1 } };
+    const entry = { stream: "employee:wang", position: 99, event: late };
+    expect(fold(after, [entry]).conversation).toEqual(after.conversation);
+  });
+});
 
 describe("the timeline", () => {
   test("a note stands after the public entry it was anchored at, whenever it arrives", () => {

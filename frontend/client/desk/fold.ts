@@ -21,6 +21,7 @@ import type {
   MineView,
   Participant,
   Positions,
+  QueuePlace,
   Row,
   RowView,
   Unseen,
@@ -94,13 +95,43 @@ function foldEntry(view: ConversationView, entry: Entry): ConversationView {
   if (!entry.stream.startsWith("conv:")) return { ...view, ...conversationAfter(view, entry) };
   const entries = insert(view.entries, entry);
   if (entries === view.entries) return view;
-  return { ...view, entries, ...conversationAfter(view, entry) };
+  return {
+    ...view,
+    entries: withoutWithdrawn(entries, entry.event),
+    ...conversationAfter(view, entry),
+  };
 }
+
+const WITHDRAWING = /^(message|note)\.(recalled|redacted)$/;
+
+/** What is taken back is emptied where it stands, as in the log: its entry keeps place, author and time. */
+function withoutWithdrawn(entries: Entry[], { type, data }: DeskEvent): Entry[] {
+  const how = WITHDRAWING.exec(type)?.[2];
+  if (how === undefined) return entries;
+  return entries.map((entry) =>
+    isWritten(entry.event) && entry.event.data.msg_id === data.msg_id
+      ? { ...entry, event: { ...entry.event, data: tombstone(entry.event.data, how) } }
+      : entry,
+  );
+}
+
+const isWritten = ({ type }: DeskEvent) => type === "message.posted" || type === "note.posted";
+
+const tombstone = (data: any, how: string) => ({
+  ...data,
+  body: "",
+  attachments: [],
+  withdrawn: data.withdrawn ?? how,
+});
 
 function conversationAfter(view: ConversationView, entry: Entry): Partial<ConversationView> {
   const { event } = entry;
   if (event.conv !== null && event.conv !== view.conversation.conv_id) return {};
-  const conversation = foldResolution(rowAfter(view.conversation, entry), event);
+  const row = rowAfter(view.conversation, entry);
+  const isOver = row.status !== "on_hold" && row.held_until !== null;
+  const changed = isOver ? { ...row, held_until: null } : row;
+  const isOld = versionIn(event.data) < view.conversation.version;
+  const conversation = isOld ? changed : foldResolution(changed, event);
   return {
     conversation,
     participants: participantsAfter(view.participants, event),
@@ -108,16 +139,30 @@ function conversationAfter(view: ConversationView, entry: Entry): Partial<Conver
   };
 }
 
+/** The version that an event is of; what has none is never old. */
+const versionIn = (data: any): number =>
+  data?.version ?? data?.row?.version ?? Number.POSITIVE_INFINITY;
+
 /** What only the conversation itself knows, not its row. */
 function foldResolution(conversation: Conversation, { type, data }: DeskEvent): Conversation {
   switch (type) {
-    case "conversation.resolved":
-      return { ...conversation, resolution_no: data.resolution_no };
+    case "conversation.resolved": {
+      const { resolution_no } = data;
+      const isNew = resolution_no > conversation.resolution_no;
+      return isNew ? { ...conversation, resolution_no, rating: null } : conversation;
+    }
+    case "conversation.held":
+      return { ...conversation, held_until: data.until };
+    case "conversation.reopened": {
+      const reopen_count = Math.max(conversation.reopen_count, data.reopen_count);
+      return { ...conversation, closed_how: null, reopen_count };
+    }
     case "conversation.closed":
       return { ...conversation, closed_how: data.how };
     case "rating.given": {
-      const { score, reasons, comment } = data;
-      return { ...conversation, rating: { score, reasons, comment } };
+      const { resolution_no, score, reasons, comment } = data;
+      if (resolution_no < conversation.resolution_no) return conversation;
+      return { ...conversation, resolution_no, rating: { score, reasons, comment } };
     }
     default:
       return conversation;
@@ -196,21 +241,60 @@ function marksAfter(marks: Mark[], news: Partial<Mark> & Pick<Mark, "person" | "
 export function rowAfter<R extends Row>(row: R, entry: Entry): R {
   const { type, data } = entry.event;
   if (type === "message.posted") return messageRow(row, entry);
-  if (data?.version !== undefined && data.version < row.version) return row;
-  return { ...row, ...changeOf(type, data), ...versionOf(data) };
+  if (WITHDRAWING.test(type)) return withdrawnRow(row, data);
+  return { ...row, ...inOrder(row, entry), ...stateAfter(row, type, data) };
 }
 
-const versionOf = (data: any): Partial<Row> =>
-  data?.version === undefined ? {} : { version: data.version };
+/** What the version counts, unless a later state is known already: streams do not wait for each other. */
+function stateAfter(row: Row, type: string, data: any): Partial<Row> {
+  const version = versionIn(data);
+  if (version < row.version) return {};
+  if (!Number.isFinite(version)) return changeOf(type, data);
+  return { ...changeOf(type, data), version };
+}
+
+/**
+ * What several events count together with messages, or one alone carries. Where all events of the conversation come in
+ * their order it is as the last of them says, whatever a personal stream has told of later states.
+ */
+function inOrder(row: Row, { stream, event: { type, data } }: Entry): Partial<Row> {
+  if (!/^(conv|queue):/.test(stream)) return {};
+  switch (type) {
+    case "conversation.moved":
+      return { group: data.group };
+    case "conversation.categorised":
+      return { category: { ...row.category, id: data.category_id } };
+    case "conversation.queued":
+      return { waiting_since: data.waiting_since };
+    case "conversation.reopened":
+      return { waiting_since: data.row.waiting_since };
+    case "conversation.resolved":
+    case "conversation.closed":
+      return { waiting_since: null };
+    default:
+      return {};
+  }
+}
+
+/** A board's row has no position; whatever was the last text is not shown any more. */
+function withdrawnRow<R extends Row>(row: R, data: any): R {
+  const wasLast = "preview" in row && row.last_message?.msg_id === data.msg_id;
+  return wasLast ? { ...row, preview: "" } : row;
+}
 
 function changeOf(type: string, data: any): Partial<Row> {
   switch (type) {
+    case "conversation.queued":
+    case "conversation.reopened":
+      return { status: "queued", assignee: null };
+    case "conversation.held":
+      return { status: "on_hold", assignee: null };
     case "conversation.assigned":
       return { status: "active", assignee: data.agent };
     case "conversation.resolved":
-      return { status: "resolved", assignee: null, waiting_since: null };
+      return { status: "resolved", assignee: null };
     case "conversation.closed":
-      return { status: "closed", assignee: null, waiting_since: null };
+      return { status: "closed", assignee: null };
     default:
       return {};
   }
@@ -244,11 +328,12 @@ export function foldBoard(view: BoardView | null, input: FoldInput<BoardSnapshot
   if ("snapshot" in input) return { me: input.snapshot.me, rows: rowsById(input.snapshot.rows) };
   if (!view) throw new Error("a snapshot comes first");
   if (!("entry" in input)) return view;
-  const { event } = input.entry;
+  const { event, stream } = input.entry;
   const row = event.conv === null ? undefined : view.rows[event.conv];
-  if (event.type === "conversation.opened" && !row) return withRow(view, openedRow(event));
-  if (!row) return view;
-  if (event.type === "conversation.closed") return without(view, row.conv_id);
+  const hasLeft =
+    event.type === "conversation.moved" && stream !== `queue:${event.data.row.group.id}`;
+  if (!row) return event.data?.row && !hasLeft ? withRow(view, openedRow(event)) : view;
+  if (event.type === "conversation.closed" || hasLeft) return without(view, row.conv_id);
   return withRow(view, rowAfter(row, input.entry));
 }
 
@@ -274,14 +359,15 @@ export function foldMine(view: MineView | null, input: FoldInput<MineSnapshot>):
   if ("snapshot" in input) return openMine(input.snapshot);
   if (!view) throw new Error("a snapshot comes first");
   if ("entry" in input) return mineEntry(view, input.entry);
-  if ("sign" in input) return ownMark(view, input.sign);
-  return input.signs.reduce(ownMark, view);
+  if ("sign" in input) return ownSign(view, input.sign);
+  const own = input.stream.startsWith("employee:");
+  return input.signs.reduce(ownSign, own ? { ...view, places: {} } : view);
 }
 
 function openMine({ me, rows, marks, positions }: MineSnapshot): MineView {
   const unseen: MineView["unseen"] = {};
   for (const row of rows) unseen[row.conv_id] = unseenAt(row, positions);
-  return { me, rows: rowsById(rows), marks, unseen, missing: [], wanted: [] };
+  return { me, rows: rowsById(rows), marks, unseen, places: {}, missing: [], wanted: [] };
 }
 
 function unseenAt(row: RowView, positions: Positions): Unseen {
@@ -292,7 +378,7 @@ function unseenAt(row: RowView, positions: Positions): Unseen {
 /** Rows that GET /rows gave for `missing`; `positions` of that answer are where to watch them from. */
 export function withRows(view: MineView, rows: RowView[], positions: Positions = {}): MineView {
   let next = view;
-  for (const row of rows) {
+  for (const row of rows.filter(({ conv_id }) => view.missing.includes(conv_id))) {
     const unseen = { ...next.unseen, [row.conv_id]: unseenAt(row, positions) };
     const missing = next.missing.filter((conv) => conv !== row.conv_id);
     next = withRow({ ...next, unseen, missing }, row);
@@ -306,8 +392,9 @@ function mineEntry(view: MineView, entry: Entry): MineView {
   if (conv === null) return view;
   const row = view.rows[conv];
   if (row) return mineRow(view, row, entry);
-  if (event.type === "conversation.opened" && view.me.realm === "employee")
-    return { ...withRow(view, openedRow(event)), wanted: [...view.wanted, conv] };
+  if (event.data?.row && view.me.realm === "employee")
+    return withWanted(withRow(view, openedRow(event)), conv);
+  if (isMyLeaving(view, entry)) return { ...view, missing: view.missing.filter((m) => m !== conv) };
   const mine = stream.startsWith("agent:") && !view.missing.includes(conv);
   return mine && concernsMe(event, view.me) ? { ...view, missing: [...view.missing, conv] } : view;
 }
@@ -317,14 +404,58 @@ function concernsMe({ type, data }: DeskEvent, me: Me): boolean {
   return type === "conversation.assigned" && data.agent?.id === me.id;
 }
 
+const withWanted = (view: MineView, conv: string): MineView =>
+  view.wanted.includes(conv) ? view : { ...view, wanted: [...view.wanted, conv] };
+
 function mineRow(view: MineView, row: RowView, entry: Entry): MineView {
-  const { event, stream, position } = entry;
+  if (hasLeft(view, row, entry)) return withoutRow(view, row.conv_id);
   const after = rowAfter(row, entry);
-  const counts =
-    event.type === "message.posted" && stream === `conv:${row.conv_id}` && isOthers(event, view.me);
-  if (!counts) return withRow(view, after);
+  const unseen = unseenBy(view, row, entry);
+  const next = unseen ? withUnseen(view, after, unseen) : withRow(view, after);
+  // A closed one is not watched; it may be opened again from another device.
+  const isBack = row.status === "closed" && after.status !== "closed";
+  const watched = isBack && view.me.realm === "employee" ? withWanted(next, row.conv_id) : next;
+  const isTaken = row.status === "queued" && after.status !== "queued";
+  return isTaken ? withoutPlace(watched, row.conv_id) : watched;
+}
+
+/** I take part no longer. An older leaving may come late, after the row of my coming back. */
+function hasLeft(view: MineView, row: RowView, entry: Entry): boolean {
+  return isMyLeaving(view, entry) && entry.event.data.left_at > unseenOf(view, row).upTo;
+}
+
+/** By my own stream, on which my comings and goings are in order. */
+const isMyLeaving = ({ me }: MineView, { stream, event }: Entry): boolean =>
+  event.type === "participant.left" &&
+  stream === `agent:${me.id}` &&
+  personId(event.data) === me.id;
+
+function withoutRow(view: MineView, conv: string): MineView {
+  const { [conv]: _row, ...rows } = view.rows;
+  const { [conv]: _unseen, ...unseen } = view.unseen;
+  return { ...view, rows, unseen };
+}
+
+function withoutPlace(view: MineView, conv: string): MineView {
+  if (!(conv in view.places)) return view;
+  const { [conv]: _, ...places } = view.places;
+  return { ...view, places };
+}
+
+/** What has not been read after this, or null where it is the same. */
+function unseenBy(view: MineView, row: RowView, entry: Entry): Unseen | null {
+  const { event, stream, position } = entry;
   const before = unseenOf(view, row);
-  return withUnseen(view, after, { ...before, fresh: [...before.fresh, position] });
+  if (stream !== `conv:${row.conv_id}`) return null;
+  if (WITHDRAWING.test(event.type)) {
+    const fresh = before.fresh.filter(({ msg_id }) => msg_id !== event.data.msg_id);
+    return fresh.length === before.fresh.length ? null : { ...before, fresh };
+  }
+  const counts = event.type === "message.posted" && isOthers(event, view.me);
+  // A stream watched from its beginning tells again what the snapshot has counted.
+  if (!counts || event.data.withdrawn !== undefined || position <= before.upTo) return null;
+  const { msg_id } = event.data;
+  return { ...before, fresh: [...before.fresh, { position, msg_id }] };
 }
 
 const unseenOf = (view: MineView, row: RowView): Unseen =>
@@ -334,6 +465,13 @@ function withUnseen(view: MineView, row: RowView, unseen: Unseen): MineView {
   const unread = unseen.old + unseen.fresh.length;
   const counted = { ...view, unseen: { ...view.unseen, [row.conv_id]: unseen } };
   return withRow(counted, { ...row, unread });
+}
+
+function ownSign(view: MineView, sign: Ephemeral): MineView {
+  if (sign.type !== "queue_place") return ownMark(view, sign);
+  const { conv, place, low_s, high_s, reason } = sign.data;
+  const told: QueuePlace = { place, low_s, high_s, reason };
+  return { ...view, places: { ...view.places, [conv]: told } };
 }
 
 /** My mark has moved, here or on another device. */
@@ -354,7 +492,7 @@ function ownMark(view: MineView, { type, data, stream }: Ephemeral): MineView {
  * many are left of them; it may be older or newer than what was folded here, and never makes them more.
  */
 function unseenAfter(unseen: Unseen, row: RowView, read: number, unread?: number): Unseen {
-  const fresh = unseen.fresh.filter((position) => position > read);
+  const fresh = unseen.fresh.filter(({ position }) => position > read);
   const last = row.last_message?.position ?? 0;
   const covered = read >= unseen.upTo || (last > 0 && read >= last);
   if (covered) return { ...unseen, old: 0, fresh };

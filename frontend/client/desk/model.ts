@@ -45,7 +45,7 @@ export interface Entry {
   event: DeskEvent;
 }
 
-export type Status = "queued" | "active" | "resolved" | "closed";
+export type Status = "queued" | "active" | "on_hold" | "resolved" | "closed";
 export type Turn = "agent" | "employee";
 
 export interface LastMessage {
@@ -110,6 +110,8 @@ export interface Conversation extends Row {
   resolution_no: number;
   closed_how: string | null;
   previous_id: string | null;
+  held_until: number | null;
+  reopen_count: number;
   rating: Rating | null;
 }
 
@@ -219,11 +221,19 @@ export interface MineSnapshot {
   positions: Positions;
 }
 
-/** What the unread number of a row is made of: `old` of the snapshot and the positions folded since. */
+/** What the unread number of a row is made of: `old` of the snapshot and the messages folded since. */
 export interface Unseen {
   old: number;
   upTo: number;
-  fresh: number[];
+  fresh: { position: number; msg_id: string }[];
+}
+
+/** Where a requester stands in the queue. Without a fair estimate `reason` says why they wait. */
+export interface QueuePlace {
+  place: number;
+  low_s: number | null;
+  high_s: number | null;
+  reason: string | null;
 }
 
 export interface MineView {
@@ -232,6 +242,8 @@ export interface MineView {
   marks: Record<string, OwnMark>;
   /** By conversation; the face has no use for it, `row.unread` is the number. */
   unseen: Record<string, Unseen>;
+  /** By conversation, while it waits in the queue. Employees only. */
+  places: Record<string, QueuePlace>;
   /** I take part and have no row: ask GET /rows?ids= and fold it in with `withRows`. Agents only. */
   missing: string[];
   /** New conversations of mine: watch these too, from their first event. Employees only. */

@@ -48,6 +48,29 @@ const told = (change: Partial<Told>): Told => ({
 const messages = (change: Partial<Told>) =>
   itemsOf(told(change)).filter((item): item is MessageItem => item.kind === "message");
 
+describe("what was taken back", () => {
+  const withdrawn = (by: By, how: string): Entry => {
+    const entry = posted(3, by, "");
+    return { ...entry, event: { ...entry.event, data: { ...entry.event.data, withdrawn: how } } };
+  };
+
+  test("is a line in the place of the message, which says by whom", () => {
+    const texts = [
+      withdrawn(wang, "recalled"),
+      withdrawn(li, "recalled"),
+      withdrawn(li, "redacted"),
+    ]
+      .flatMap((entry) => itemsOf(told({ entries: [entry] })))
+      .map(({ kind, text, position }) => [kind, text, position]);
+
+    expect(texts).toEqual([
+      ["line", "您撤回了一条消息", 3],
+      ["line", "李娜 撤回了一条消息", 3],
+      ["line", "一条消息已被删除", 3],
+    ]);
+  });
+});
+
 describe("messages", () => {
   test("carry their exact text, their author's side and their place", () => {
     const text = "  第一行\n\n\t末 ";

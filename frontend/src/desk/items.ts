@@ -5,7 +5,7 @@
 import { type Entry, type Mark, type Me, type OutboxItem, statusOf } from "@deskwire/client/desk";
 import type { LineItem, MessageItem, TimelineItem } from "../parts/timeline";
 import { failureText, t } from "../words/shared";
-import { eventLine } from "../words/shared.events";
+import { eventLine, withdrawnLine } from "../words/shared.events";
 
 export interface Told {
   entries: readonly Entry[];
@@ -18,11 +18,12 @@ export function itemsOf({ entries, outbox, marks, me }: Told): TimelineItem[] {
   const items: TimelineItem[] = [];
   const arrived = commandIdsOf(entries);
   entries.forEach((entry, index) => {
-    const item = isMessage(entry)
-      ? messageItem(entry, marks as Mark[], me)
-      : isSaidByNext(entry, entries[index + 1])
-        ? null
-        : lineItem(entry, me);
+    const item =
+      isMessage(entry) && withdrawnLine(entry.event, me) === null
+        ? messageItem(entry, marks as Mark[], me)
+        : isSaidByNext(entry, entries[index + 1])
+          ? null
+          : lineItem(entry, me);
     if (item) items.push(item);
   });
   for (const waiting of outbox) {
@@ -116,7 +117,7 @@ function messageItem(entry: Entry, marks: Mark[], me: Me): MessageItem {
 }
 
 function lineItem(entry: Entry, me: Me): LineItem | null {
-  const text = eventLine(entry.event, me);
+  const text = withdrawnLine(entry.event, me) ?? eventLine(entry.event, me);
   if (text === null) return null;
   return {
     kind: "line",

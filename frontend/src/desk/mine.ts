@@ -24,6 +24,8 @@ export interface Mine<Boot> {
   boot: ComputedRef<Boot | null>;
   /** Newest first. */
   rows: ComputedRef<readonly RowView[]>;
+  /** Where I stand in which queue, by conversation. */
+  places: ComputedRef<MineView["places"]>;
   /** Why the last load failed, or null. */
   failure: Readonly<ShallowRef<unknown>>;
   load(): Promise<void>;
@@ -55,7 +57,8 @@ export function useMine<Boot extends MineSnapshot>(desk: Desk): Mine<Boot> {
   function watchWanted(): void {
     for (const conv of view.value?.mine.wanted ?? []) {
       const stream = `conv:${conv}`;
-      if (!talk || watched.has(stream)) continue;
+      const isOfBoot = stream in (view.value?.boot.positions ?? {});
+      if (!talk || isOfBoot || watched.has(stream)) continue;
       watched.add(stream);
       talk.add({ [stream]: [null, 0] });
     }
@@ -65,6 +68,7 @@ export function useMine<Boot extends MineSnapshot>(desk: Desk): Mine<Boot> {
   onScopeDispose(() => talk?.end());
   return {
     boot: computed(() => view.value?.boot ?? null),
+    places: computed(() => view.value?.mine.places ?? {}),
     rows: computed(() => newestFirst(view.value?.mine.rows ?? {})),
     failure,
     load,

@@ -1,7 +1,6 @@
 /** What every screen of the page has at hand: the desk, the person, their rows, drafts, the place. */
-import type { Category, Desk, DeskState, EmployeeBoot, RowView } from "@deskwire/client/desk";
+import type { Desk, DeskState, EmployeeBoot, MineView, RowView } from "@deskwire/client/desk";
 import { type InjectionKey, inject, type Ref, type ShallowRef } from "vue";
-import { language } from "../words/words";
 import type { Drafts } from "./drafts";
 import type { Router } from "./router";
 
@@ -12,6 +11,7 @@ export interface Session {
   boot: Readonly<Ref<EmployeeBoot>>;
   /** Newest first. */
   rows: Readonly<Ref<readonly RowView[]>>;
+  places: Readonly<Ref<MineView["places"]>>;
   drafts: Drafts;
   /** One sentence for a conversation about to be shown, and which one. */
   notice: Ref<{ conv: string; text: string } | null>;
@@ -28,9 +28,4 @@ export function useSession(): Session {
 /** Conversations that are not closed: the person's own affairs of now. */
 export function isLive(row: Pick<RowView, "status">): boolean {
   return row.status !== "closed";
-}
-
-/** The category's name in the page's language. */
-export function categoryName(category: Pick<Category, "name_zh" | "name_en">): string {
-  return language.value === "en" ? category.name_en || category.name_zh : category.name_zh;
 }

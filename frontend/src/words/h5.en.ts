@@ -31,6 +31,14 @@ export const en: Twin<typeof zh> = {
 
   "queued.title": "In queue",
   "queued.text": "We are finding an agent for you. You may leave: the conversation stays here.",
+  "queued.place": (place) => `Number ${place}`,
+  "queued.wait": (place, low, high) =>
+    `Number ${place}, about ${low === high ? low : `${low}–${high}`} min`,
+  "queued.because": (place, why) => `Number ${place}, ${why}`,
+  "queued.none_online": "nobody is online",
+  "queued.all_at_capacity": "all agents are busy",
+  "queued.closed_hours": "outside working hours",
+  "queued.waiting_for_preferred": "waiting for a certain agent",
   "queued.cancel": "Leave the queue",
 
   "rating.question": "Was it solved?",

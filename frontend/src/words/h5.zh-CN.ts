@@ -28,6 +28,14 @@ export const zh = {
 
   "queued.title": "排队中",
   "queued.text": "正在为您安排坐席。可以先离开，会话会保留。",
+  "queued.place": (place: number) => `第 ${place} 位`,
+  "queued.wait": (place: number, low: number, high: number) =>
+    `第 ${place} 位，约 ${low === high ? low : `${low}–${high}`} 分钟`,
+  "queued.because": (place: number, why: string) => `第 ${place} 位，${why}`,
+  "queued.none_online": "暂无坐席在线",
+  "queued.all_at_capacity": "坐席均忙",
+  "queued.closed_hours": "非工作时间",
+  "queued.waiting_for_preferred": "正在等待指定坐席",
   "queued.cancel": "取消排队",
 
   "rating.question": "问题解决了吗？",

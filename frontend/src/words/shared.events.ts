@@ -30,6 +30,20 @@ export function eventLine(event: EventLike, reader: Reader): string | null {
       return mine ? t("event.openedByMe") : t("event.opened", event.by?.name ?? "");
     case "participant.joined":
       return joinedLine(data);
+    case "participant.left":
+      return t("event.left", (data.person as PersonLike).name);
+    case "conversation.queued":
+      return queuedLine(data.cause);
+    case "conversation.moved":
+      return t("event.moved", (data.group as PersonLike).name);
+    case "conversation.held":
+      return t("event.held");
+    case "conversation.resumed":
+      return t("event.resumed");
+    case "conversation.reopened":
+      return mine ? t("event.reopenedByMe") : t("event.reopened", event.by?.name ?? "");
+    case "requester.reminded":
+      return t("event.reminded");
     case "conversation.assigned":
       return assignedLine(data.agent as PersonLike, reader);
     case "conversation.resolved":
@@ -49,6 +63,21 @@ function joinedLine(data: Record<string, unknown>): string | null {
   const person = data.person as PersonLike | undefined;
   if (data.role === "requester" || !person) return null;
   return t("event.joined", person.name);
+}
+
+/** After a move or a reopening the line before says it already. */
+function queuedLine(cause: unknown): string | null {
+  if (cause === "transfer" || cause === "reopened") return null;
+  return cause === "agent_lost" ? t("event.agentLost") : t("event.queued");
+}
+
+/** What stands in the place of a message that was taken back, or null where it was not. */
+export function withdrawnLine({ by, data }: EventLike, reader: Reader): string | null {
+  const how = (data as { withdrawn?: string } | null)?.withdrawn;
+  if (how === undefined) return null;
+  if (how !== "recalled") return t("event.redacted");
+  const mine = by?.realm === reader.realm && by.id === reader.id;
+  return mine ? t("event.recalledByMe") : t("event.recalled", by?.name ?? "");
 }
 
 function assignedLine(agent: PersonLike, reader: Reader): string {

@@ -103,6 +103,14 @@ describe("state events", () => {
     expect(eventLine(closed, { realm: "agent", id: "li" })).toBe("员工取消了排队，会话结束");
   });
 
+  test("say that it waits again only where no other line does", () => {
+    const queued = (cause: string) => ({ type: "conversation.queued", by: null, data: { cause } });
+
+    expect(eventLine(queued("agent_lost"), employee)).toBe("坐席暂时离线，正在重新安排");
+    expect(eventLine(queued("requeued"), employee)).toBe("已回到排队");
+    expect(eventLine(queued("reopened"), employee)).toBeNull();
+  });
+
   test("without words show nothing", () => {
     expect(eventLine({ type: "push.notified", by: null, data: {} }, employee)).toBeNull();
   });

@@ -21,6 +21,8 @@ function conversation(more: Partial<Conversation>): Conversation {
     last_message: null,
     resolution_no: 0,
     closed_how: null,
+    held_until: null,
+    reopen_count: 0,
     previous_id: null,
     rating: null,
     ...more,

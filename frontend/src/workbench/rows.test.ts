@@ -196,6 +196,46 @@ describe("the lists", () => {
     expect(idsOf("closed", all(view))).toEqual(["c1"]);
   });
 
+  test("one that was closed, opened again and closed once more is closed as it was last", () => {
+    const mine = row("c1", { status: "resolved", version: 3 });
+    const steps = [
+      entry("queue:it", 5, "conversation.closed", { how: "rated", version: 4 }),
+      entry("queue:it", 6, "conversation.reopened", {
+        row: row("c1", { version: 5 }),
+        reopen_count: 1,
+      }),
+      entry("queue:it", 7, "conversation.queued", { waiting_since: 300, version: 6 }),
+    ];
+    const again = entry("queue:it", 8, "conversation.closed", { how: "forced", version: 7 });
+
+    const view = after(open([mine]), ...steps);
+
+    expect(idsOf("queue", all(view))).toEqual(["c1"]);
+    expect(rowOf(after(view, again), "c1")).toMatchObject({ status: "closed", version: 7 });
+  });
+
+  test("what loses its agent is in the queue again, and nobody's", () => {
+    const mine = row("c1", { status: "active", assignee: lina, version: 2 });
+    const queued = { cause: "agent_lost", group_id: "it", waiting_since: 100, version: 3 };
+
+    const view = after(open([mine]), entry("queue:it", 6, "conversation.queued", queued));
+
+    expect(rowOf(view, "c1")).toMatchObject({ status: "queued", assignee: null, version: 3 });
+    expect(idsOf("queue", all(view))).toEqual(["c1"]);
+  });
+
+  test("what I say of myself is shown, and what colleagues say is kept beside their names", () => {
+    const changed = (agent_id: string) =>
+      entry("desk", 1, "agent.availability_changed", { agent_id, availability: "break" });
+    const view = open([]);
+    view.boot.agents.push({ ...wang, role: "agent", availability: "online", load: 0, capacity: 5 });
+
+    const { boot } = after(view, changed("lina"), changed("wangqiang"));
+
+    expect([boot.me.availability, boot.agents[0]?.availability]).toEqual(["break", "break"]);
+    expect(view.boot.me.availability).toBe("online");
+  });
+
   test("a row that has not changed stays the same object", () => {
     const cache = new RowCache();
     const before = open([row("c1"), row("c2")]);

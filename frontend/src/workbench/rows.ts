@@ -41,7 +41,19 @@ export function foldBench(view: BenchView | null, input: FoldInput<AgentBoot>): 
   const boards =
     group !== null && board ? { ...view.boards, [group]: foldBoard(board, input) } : view.boards;
   const mine = group === null ? foldMine(view.mine, input) : view.mine;
-  return { ...view, boards, mine, closed };
+  const boot = "entry" in input ? bootAfter(view.boot, input.entry) : view.boot;
+  return { ...view, boot, boards, mine, closed };
+}
+
+/** Who of the agents says what of themselves is told on `desk`, and to the agent. */
+function bootAfter(boot: AgentBoot, { event: { type, data } }: Entry): AgentBoot {
+  if (type !== "agent.availability_changed") return boot;
+  const { agent_id, availability } = data;
+  const agents = boot.agents.map((each) =>
+    each.id === agent_id ? { ...each, availability } : each,
+  );
+  const me = boot.me.id === agent_id ? { ...boot.me, availability } : boot.me;
+  return { ...boot, me, agents };
 }
 
 function benchOf(boot: AgentBoot): BenchView {
@@ -61,12 +73,11 @@ function boardOf(input: Exclude<FoldInput<AgentBoot>, { snapshot: AgentBoot }>):
 
 function closedBy(view: BenchView, { event }: Entry): BenchView["closed"] {
   const conv = event.conv;
-  if (event.type !== "conversation.closed" || conv === null || conv in view.closed) {
-    return view.closed;
-  }
-  const row = rowOf(view, conv);
-  if (!row) return view.closed;
+  if (event.type !== "conversation.closed" || conv === null) return view.closed;
   const { version } = event.data as { version: number };
+  const row = rowOf(view, conv);
+  // It may have been closed before, and opened again since.
+  if (!row || (view.closed[conv]?.version ?? 0) >= version) return view.closed;
   const over = { status: "closed" as const, assignee: null, waiting_since: null, version };
   return { ...view.closed, [conv]: { ...row, ...over } };
 }
