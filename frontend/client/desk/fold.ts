@@ -344,9 +344,14 @@ const withRow = <V extends { rows: Record<string, RowView> }>(view: V, row: RowV
   rows: { ...view.rows, [row.conv_id]: row },
 });
 
-function without(view: BoardView, conv: string): BoardView {
-  const { [conv]: _, ...rows } = view.rows;
-  return { ...view, rows };
+const without = (view: BoardView, conv: string): BoardView => ({
+  ...view,
+  rows: omit(view.rows, conv),
+});
+
+function omit<T>(all: Record<string, T>, key: string): Record<string, T> {
+  const { [key]: _, ...rest } = all;
+  return rest;
 }
 
 // --- my conversations --------------------------------------------------------------------------------------
@@ -430,17 +435,16 @@ const isMyLeaving = ({ me }: MineView, { stream, event }: Entry): boolean =>
   stream === `agent:${me.id}` &&
   personId(event.data) === me.id;
 
-function withoutRow(view: MineView, conv: string): MineView {
-  const { [conv]: _row, ...rows } = view.rows;
-  const { [conv]: _unseen, ...unseen } = view.unseen;
-  return { ...view, rows, unseen };
-}
+const withoutRow = (view: MineView, conv: string): MineView => ({
+  ...view,
+  rows: omit(view.rows, conv),
+  unseen: omit(view.unseen, conv),
+});
 
-function withoutPlace(view: MineView, conv: string): MineView {
-  if (!(conv in view.places)) return view;
-  const { [conv]: _, ...places } = view.places;
-  return { ...view, places };
-}
+const withoutPlace = (view: MineView, conv: string): MineView => ({
+  ...view,
+  places: omit(view.places, conv),
+});
 
 /** What has not been read after this, or null where it is the same. */
 function unseenBy(view: MineView, row: RowView, entry: Entry): Unseen | null {
