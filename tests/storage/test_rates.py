@@ -22,8 +22,9 @@ async def test_the_time_that_decides_is_that_of_the_last_that_would_be_one_too_m
 ) -> None:
     conv = await office.claimed()
     seen = []
-    for _ in range(rate.most):
-        seen.append(await oldest(office, rate))
+    for number in range(rate.most):
+        if number % 10 == 0 or number == rate.most - 1:
+            seen.append(await oldest(office, rate))
         office.now_ms += 100
         await office.post(ANN, conv)
 
