@@ -87,10 +87,12 @@ BENCH_PURE = (  # all of a client but its socket
     *("reading", "acks", "budget", "comeback", "expected", "outs", "phases", "sight", "wire"),
 )
 SIMULATOR_PURE = ("chance", "faults", "people", "world")
+STORAGE_PURE = ("cut",)
 WECOM_PURE = ("crypto", "messages", "errors", "limits")
 PURE = {
     *(f"realtime.{name}" for name in REALTIME_PURE),
     *(f"bench.{name}" for name in BENCH_PURE),
+    *(f"storage.{name}" for name in STORAGE_PURE),
     *(f"wecom.{name}" for name in WECOM_PURE),
     *(f"wecom.simulator.{name}" for name in SIMULATOR_PURE),
 }

@@ -26,6 +26,7 @@ from tests.kit.postgres import Postgres
 _T = TypeVar("_T")
 
 PREFIX = "deskwire_test_"
+INDEX = "searchable_index"  # FTS5's tables on SQLite: an index, though made of tables
 
 
 class NotWritten(Exception):
@@ -81,7 +82,7 @@ class SqliteFile:
 
     def tables(self) -> list[str]:
         found = self.sql("SELECT name FROM sqlite_master WHERE type = 'table'")
-        return sorted(row[0] for row in found)
+        return sorted(row[0] for row in found if not row[0].startswith(INDEX))
 
     def reset(self) -> None:
         self.close()

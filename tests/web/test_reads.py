@@ -40,6 +40,12 @@ async def test_a_conversation_is_read_with_its_entries_and_places(site: Site) ->
 OUT_OF_BOUNDS = [
     ("conversations?view=secret", "view"),
     ("conversations?view=", "view"),
+    ("conversations?view=mentioned", "view"),
+    ("conversations?q=", "q"),
+    ("conversations?q=" + "x" * 101, "q"),
+    ("conversations?group=" + "x" * 65, "group"),
+    ("conversations?category=", "category"),
+    ("conversations?agent=" + "x" * 65, "agent"),
     ("conversations?limit=0", "limit"),
     ("conversations?limit=101", "limit"),
     ("conversations?limit=ten", "limit"),
@@ -75,6 +81,9 @@ async def test_a_parameter_out_of_bounds_is_named(site: Site) -> None:
 
 AT_THE_BOUND = [
     "conversations?limit=100&view=closed",
+    "conversations?view=unread&group=support&category=network&agent=wang",
+    "conversations?view=any&q=%00%ff%22*",
+    "conversations?view=on_hold&q=" + "x" * 100,
     "conversations/{conv}/messages?before=9007199254740991&limit=100",
     "conversations/{conv}/messages?after=4",
     "conversations/{conv}/messages?after=9007199254740991",
@@ -170,3 +179,23 @@ async def test_two_people_never_see_each_others_lists(site: Site) -> None:
 
     assert [row["conv_id"] for row in own["rows"]] == [mine]
     assert {row["conv_id"] for row in all_["rows"]} == {mine, other}
+
+
+async def test_whoever_looks_for_words_finds_what_is_closed_too(site: Site) -> None:
+    closed = await site.office.opened(ANN, "打印机卡纸")
+    await site.office.yes(ANN, "cancel_conversation", closed)
+    other = await site.office.opened(BO, "VPN 连不上")
+    async with site.browser(LINA) as agents, site.browser(BO) as browser:
+        found = [
+            [
+                row["conv_id"]
+                for row in (await agents.get("/api/agent/conversations", params=query)).json()[
+                    "rows"
+                ]
+            ]
+            for query in ({"q": "卡纸"}, {"q": "卡纸", "view": "all"}, {"q": "连不"}, {})
+        ]
+        others = (await browser.get("/api/employee/conversations", params={"q": "卡纸"})).json()
+
+    assert found == [[closed], [], [other], [other]]
+    assert others == {"rows": [], "next": None}

@@ -27,7 +27,7 @@ from deskwire.desk.decision import (
 )
 from deskwire.desk.messages import Withdrawal
 from deskwire.desk.people import PersonId, Principal, Realm
-from deskwire.storage import agents, conversations, due, log, offers, office, pushes
+from deskwire.storage import agents, conversations, due, log, offers, office, pushes, search
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import (
     access,
@@ -256,6 +256,7 @@ async def _save_data(conn: Transaction, event: ev.Event, where: Mapping[ev.Strea
             name = ev.conv_stream(event.conv)
             more = {"kind": posted.kind, "reply_to": posted.reply_to}
             await _save_message(conn, event, name, where[name], posted, more)
+            await search.remember(conn, msg_id=posted.msg_id, conv_id=event.conv, body=posted.body)
         case ev.NotePosted() as note:
             name = ev.staff_stream(event.conv)
             more = {"kind": "note", "mentions": json.dumps(note.mentions)}
@@ -314,6 +315,7 @@ async def _bury(
             .where(message.c.msg_id == each.msg_id)
             .values(body="", withdrawn=func.coalesce(message.c.withdrawn, each.how.value))
         )
+        await search.forget(conn, each.msg_id)
         stored = await log.at(conn, ev.Stream(row.stream_id), row.position)
         await log.bury(conn, stored, each.how)
         buried[each.msg_id] = stored

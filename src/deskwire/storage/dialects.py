@@ -9,9 +9,27 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import AsyncAdaptedQueuePool, BigInteger, NullPool, Table, event, exc
+from sqlalchemy import (
+    AsyncAdaptedQueuePool,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Integer,
+    NullPool,
+    Table,
+    Text,
+    cast,
+    column,
+    event,
+    exc,
+    literal,
+    literal_column,
+    select,
+    table,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -40,6 +58,9 @@ PG_TIMEOUTS: Final = {
 PG_MIGRATION_LOCK: Final = 0x6465736B  # "desk": one process changes the schema at a time
 
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert
+
+NUMBER: Final = BigInteger().with_variant(Integer(), "sqlite")  # that a key counts up by itself
+TERMS: Final = Text().with_variant(postgresql.TSVECTOR(), "postgresql")
 
 
 # Addresses and connections ------------------------------------------------------------------------
@@ -316,6 +337,46 @@ def _(_element: ClockMs, _compiler: Any, **_kw: Any) -> str:
 def _(_element: ClockMs, _compiler: Any, **_kw: Any) -> str:
     # Not now(): that is when the transaction began, which may have waited for a lock since.
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+# Full text ----------------------------------------------------------------------------------------
+#
+# Both are given terms that are cut already (letters, digits and marks only) and keep their order.
+# SQLite: a table with `terms` has an FTS5 index called `<table>_index` over it, by its numeric key,
+# which triggers keep. PostgreSQL: the column is a tsvector under a GIN index.
+
+
+def written_terms(conn: AsyncConnection | Connection, terms: Sequence[str]) -> str:
+    """Terms as a column of type `TERMS` takes them."""
+    if conn.dialect.name == "sqlite":
+        return " ".join(terms)
+    return " ".join(f"{_lexeme(term)}:{place}" for place, term in enumerate(terms, 1))
+
+
+def has_phrases(
+    conn: AsyncConnection, searched: Table, phrases: Sequence[Sequence[str]]
+) -> ColumnElement[bool]:
+    """Whether a row's terms have each phrase, its terms in a row and the last perhaps going on.
+
+    There must be a phrase, and each must have a term.
+    """
+    if conn.dialect.name == "sqlite":
+        name = f"{searched.name}_index"
+        asked = " AND ".join(f'"{" ".join(phrase)}" *' for phrase in phrases)
+        found = select(column("rowid")).select_from(table(name))
+        (key,) = searched.primary_key
+        return key.in_(found.where(literal_column(name).bool_op("MATCH")(asked)))
+    asked = " & ".join(f"({' <-> '.join(_lexemes_asked(phrase))})" for phrase in phrases)
+    terms: Column[str] = searched.c.terms
+    return terms.bool_op("@@")(cast(literal(asked, Text()), postgresql.TSQUERY()))
+
+
+def _lexemes_asked(phrase: Sequence[str]) -> list[str]:
+    return [*map(_lexeme, phrase[:-1]), f"{_lexeme(phrase[-1])}:*"]
+
+
+def _lexeme(term: str) -> str:
+    return f"'{term}'"
 
 
 def lock_the_schema(conn: Connection) -> None:

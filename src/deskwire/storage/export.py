@@ -1,8 +1,8 @@
 """Everything the desk holds, as plain values: a line for a row, from one moment of the database.
 
-Left out is what is secret or of the hour: logins and sign-ins, password hashes, answers kept for
-repeated commands, timers and waiting pushes; and what was recalled. Must never know: where the
-lines go.
+Left out is what is secret or of the hour (logins and sign-ins, password hashes, answers kept for
+repeated commands, timers and waiting pushes), what was recalled, and the search's terms, which come
+from the messages. Must never know: where the lines go.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import metadata
 
 LEFT_OUT: Final = frozenset(
-    {"store", "command", "login", "signin", "timer", "push", "withdrawn_original"}
+    {"store", "command", "login", "signin", "timer", "push", "withdrawn_original", "searchable"}
 )
 SECRETS: Final = frozenset({"agent.password_hash"})
 TEXTS_OF_JSON: Final = frozenset(

@@ -23,6 +23,8 @@ from sqlalchemy import (
     text,
 )
 
+from deskwire.storage.dialects import NUMBER, TERMS
+
 # What a row has that was written before its column was there.
 NO, YES, ZERO, EMPTY = text("false"), text("true"), text("0"), text("'[]'")
 
@@ -442,6 +444,18 @@ push = Table(
         postgresql_where=text("state = 'armed'"),
     ),
     Index("ix_push_due", "due"),
+)
+
+searchable = Table(
+    # The terms of public messages, for the search; `cut` makes them. A withdrawn one has no row.
+    "searchable",
+    metadata,
+    Column("n", NUMBER, primary_key=True),
+    Column("msg_id", String(36), ForeignKey("message.msg_id"), nullable=False, unique=True),
+    Column("conv_id", String(36), nullable=False),
+    Column("terms", TERMS, nullable=False),
+    # SQLite has an FTS5 table instead, which no metadata describes.
+    Index("ix_searchable_terms", "terms", postgresql_using="gin").ddl_if(dialect="postgresql"),
 )
 
 rating = Table(

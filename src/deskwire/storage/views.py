@@ -22,19 +22,21 @@ from deskwire.desk.conversation import Conversation, Status
 from deskwire.desk.marks import Mark, as_employees_see
 from deskwire.desk.messages import TEXT_CHARS_MAX
 from deskwire.desk.people import Actor, Principal, Realm
-from deskwire.storage import conversations, log, marks, offers, office, people
+from deskwire.storage import conversations, lists, log, marks, offers, office, people
 from deskwire.storage.engine import Store, Transaction
+from deskwire.storage.lists import NO_FILTERS, Filters
 from deskwire.storage.tables import (
     agent,
     conversation,
     event,
     mark,
     message,
-    participant,
     person,
     rating,
     stream_event,
 )
+
+__all__ = ["Filters", "NoCursor", "Views"]  # for the door, which knows no other file of this room
 
 ROWS_MAX = 100
 MINE_MAX = 150
@@ -88,11 +90,20 @@ class Views:
             return await events(conn, actor, ev.Stream(stream), after=after, limit=limit)
 
     async def rows(
-        self, who: Principal, *, view: str, after: str | None, limit: int
+        self,
+        who: Principal,
+        *,
+        view: str,
+        filters: Filters = NO_FILTERS,
+        after: str | None,
+        limit: int,
     ) -> Json | None:
         """A page of list lines, newest first. Raises NoCursor."""
         async with self._seeing(who) as (conn, actor):
-            return await rows(conn, actor, view=view, after=after, limit=limit) if actor else None
+            if actor is None:
+                return None
+            wanted = and_(lists.in_view(actor, view), lists.passes(conn, filters))
+            return await rows(conn, actor, wanted, after=after, limit=limit)
 
     async def rows_by_id(self, who: Principal, conv_ids: Sequence[str]) -> Json | None:
         """List lines of those among the ids that this principal may see."""
@@ -211,10 +222,16 @@ async def rows_by_id(conn: Transaction, who: Actor, conv_ids: Sequence[str]) -> 
     }
 
 
-async def rows(conn: Transaction, who: Actor, *, view: str, after: str | None, limit: int) -> Json:
+async def rows(
+    conn: Transaction,
+    who: Actor,
+    wanted: sql.ColumnElement[bool],
+    *,
+    after: str | None,
+    limit: int,
+) -> Json:
     """A page of list lines, newest first. `next` goes into `after` for the following page."""
-    statement = select(conversation.c.conv_id, conversation.c.opened_at)
-    statement = statement.where(_in_view(who, view))
+    statement = select(conversation.c.conv_id, conversation.c.opened_at).where(wanted)
     if cursor := _cursor(after):
         opened_at, conv_id = cursor
         key = conversation.c.opened_at
@@ -268,7 +285,7 @@ async def unread_of(conn: Transaction, who: Principal, conv_id: str, read: int) 
                 message.c.stream_id == ev.conv_stream(conv_id),
                 message.c.position > read,
                 message.c.withdrawn.is_(None),
-                _by_others(who),
+                lists.by_others(who),
             )
         )
         or 0
@@ -281,37 +298,12 @@ async def places(conn: Transaction, streams: Iterable[ev.Stream]) -> Json:
     return {name: [head.epoch, head.position] for name, head in found.items()}
 
 
-def _in_view(who: Actor, view: str) -> sql.ColumnElement[bool]:
-    if not who.is_agent:
-        return conversation.c.requester_id == who.principal.person
-    taking_part = conversation.c.conv_id.in_(_taken_part_in(who))
-    of_groups = or_(conversation.c.group_id.in_(who.groups), sql.literal(who.is_admin))
-    closed = conversation.c.status == Status.CLOSED.value
-    match view:
-        case "mine":
-            return and_(taking_part, ~closed)
-        case "queue":
-            return and_(of_groups, conversation.c.status == Status.QUEUED.value)
-        case "closed":
-            return and_(or_(taking_part, of_groups), closed)
-        case _:
-            return and_(or_(taking_part, of_groups), ~closed)
-
-
-def _taken_part_in(who: Actor) -> sql.Select[Any]:
-    return select(participant.c.conv_id).where(
-        participant.c.realm == who.principal.realm.value,
-        participant.c.person_id == who.principal.person,
-        participant.c.left_at.is_(None),
-    )
-
-
 async def _mine(conn: Transaction, who: Actor) -> list[Conversation]:
     """An agent's unclosed conversations, an employee's newest ones."""
     view, limit = ("mine", MINE_MAX) if who.is_agent else ("all", OWN_MAX)
     found = await conn.execute(
         select(conversation.c.conv_id)
-        .where(_in_view(who, view))
+        .where(lists.in_view(who, view))
         .order_by(conversation.c.opened_at.desc(), conversation.c.conv_id.desc())
         .limit(limit)
     )
@@ -536,14 +528,10 @@ async def _unread(conn: Transaction, who: Actor, states: Sequence[Conversation])
         .select_from(message.outerjoin(mark, own))
         .where(message.c.stream_id.in_(_conv_streams(mine)))
         .where(message.c.position > func.coalesce(mark.c.read, 0))
-        .where(_by_others(who.principal), message.c.withdrawn.is_(None))
+        .where(lists.by_others(who.principal), message.c.withdrawn.is_(None))
         .group_by(message.c.conv_id)
     )
     return {row[0]: row[1] for row in found}
-
-
-def _by_others(who: Principal) -> sql.ColumnElement[bool]:
-    return or_(message.c.realm != who.realm.value, message.c.person_id != who.person)
 
 
 async def _me(conn: Transaction, who: Actor) -> Json:

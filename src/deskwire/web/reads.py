@@ -15,7 +15,20 @@ from deskwire.web.errors import Refused
 STREAM_CHARS_MAX = 96
 POSITION_MAX = 2**53 - 1
 
+ID_CHARS_MAX = 64
+WORDS_CHARS_MAX = 100
+
 Position = Annotated[int | None, Query(ge=0, le=POSITION_MAX)]
+View = Annotated[str | None, Query(pattern="^(mine|queue|unread|all|any|on_hold|closed)$")]
+Id = Annotated[str | None, Query(min_length=1, max_length=ID_CHARS_MAX)]
+Words = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=WORDS_CHARS_MAX,
+        description="Part of a number or of the requester's name, or words of one public message.",
+    ),
+]
 
 
 def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], int]) -> APIRouter:
@@ -31,12 +44,18 @@ def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], in
     @router.get("/conversations")
     async def conversations(
         who: who_reads,
-        view: Annotated[str, Query(pattern="^(mine|queue|all|closed)$")] = "all",
+        filters: Annotated[views.Filters, Depends(_filters)],
+        view: View = None,
         after: Annotated[str | None, Query(max_length=128)] = None,
         limit: Annotated[int, Query(ge=1, le=views.ROWS_MAX)] = 50,
     ) -> dict[str, Any]:
+        # Who looks for words looks in what is closed as well.
+        seen = view or ("any" if filters.q else "all")
         try:
-            return _found(await reads.rows(who.principal, view=view, after=after, limit=limit))
+            page = await reads.rows(
+                who.principal, view=seen, filters=filters, after=after, limit=limit
+            )
+            return _found(page)
         except views.NoCursor:
             raise Refused(invalid("after")) from None
 
@@ -67,6 +86,12 @@ def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], in
         return _found(await reads.events(who.principal, stream, after=after, limit=limit))
 
     return router
+
+
+def _filters(
+    group: Id = None, category: Id = None, agent: Id = None, q: Words = None
+) -> views.Filters:
+    return views.Filters(group=group, category=category, agent=agent, q=q)
 
 
 def _found(answer: dict[str, Any] | None, code: Code = Code.NOT_FOUND) -> dict[str, Any]:
