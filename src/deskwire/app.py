@@ -25,6 +25,7 @@ from deskwire.flows.attendance import Attendance
 from deskwire.flows.dispatch import Dispatcher
 from deskwire.flows.ephemeral import Signs
 from deskwire.flows.execute import Execute
+from deskwire.flows.files import Files
 from deskwire.flows.login import Logins, WeComApp
 from deskwire.flows.marks import Marks
 from deskwire.flows.places import Places
@@ -36,12 +37,14 @@ from deskwire.realtime.manager import ConnectionManager, Policy
 from deskwire.realtime.milestones import Milestones
 from deskwire.storage.due import Clock, DatabaseClock, GivenClock
 from deskwire.storage.engine import DatabaseUrl, Store, StoreUnavailable
+from deskwire.storage.files import LocalFiles
 from deskwire.storage.log import SqlLog
 from deskwire.storage.views import Views
 from deskwire.web.agent import agent_router
 from deskwire.web.auth import Cookies, identity_in
 from deskwire.web.commands import commands_router
 from deskwire.web.errors import handle_all
+from deskwire.web.files import files_router
 from deskwire.web.health import health_router
 from deskwire.web.login import agent_login_router, me_router, signin_router
 from deskwire.web.pages import STATIC, add_pages
@@ -71,13 +74,15 @@ class Configuration:
     """What a desk is built from.
 
     `origins` are those of our own pages, the canonical one first. Without `wecom` only agents can
-    log in, by password. `mounts` are further applications by path, as the demo's simulator, whose
-    phone shows our pages in a frame.
+    log in, by password. `files` is the folder of attachments, made with the first of them. `mounts`
+    are further applications by path, as the demo's simulator, whose phone shows our pages in a
+    frame.
     """
 
     database_url: str | DatabaseUrl
     origins: tuple[str, ...]
     wecom: WeComSettings | None
+    files: Path = Path("deskwire-data") / "files"
     framed_by_self: bool = False
     static: Path = STATIC
     mounts: Mapping[str, ASGIApp] = field(default_factory=dict)
@@ -120,6 +125,8 @@ class Desk:
         self.execute = Execute(
             store, ring=self._ring, clock=self._clock, new_id=new_id, due=self._look
         )
+        local = LocalFiles(self.configuration.files)
+        self.files = Files(store, local, now=self.now, new_id=new_id)
         self.logins = Logins(
             store,
             wecom=self._wecom,
@@ -202,6 +209,7 @@ class Desk:
             identity = identity_in(realm, self.logins, cookies)
             api.include_router(commands_router(realm, identity, self.execute))
             api.include_router(reads_router(realm, identity, reads, self.now))
+            api.include_router(files_router(realm, identity, self.files))
             api.include_router(me_router(realm, identity, self.logins, reads, cookies))
         agent = identity_in(Realm.AGENT, self.logins, cookies)
         api.include_router(agent_login_router(agent, self.logins, reads, cookies))
@@ -236,7 +244,7 @@ class Desk:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             storing = tasks.create_task(self._marks.run())
             await self.manager.start()
-            ours = (self._attendance, self._dispatcher, self._timers, self._places)
+            ours = (self._attendance, self._dispatcher, self._timers, self._places, self.files)
             running = [tasks.create_task(each.run()) for each in ours]
             _log.info("started", url=self.configuration.origins[0])
             try:

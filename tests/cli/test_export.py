@@ -10,16 +10,21 @@ import pytest
 from typer.testing import CliRunner
 
 from deskwire.cli import app
-from deskwire.storage import export
+from deskwire.desk.decision import Binding
+from deskwire.desk.events import Stream
+from deskwire.desk.messages import Attachment, AttachmentKind
+from deskwire.storage import attachments, export
 from deskwire.storage.engine import Store
+from deskwire.storage.files import LocalFiles
 from tests.flows.conftest import database, of_module
+from tests.flows.office import ANN, START, Office
 from tests.kit.databases import Database, SqliteFile
 
 __all__ = ["database", "of_module"]
 
 
 def run(on: Database, folder: Path) -> Any:
-    url = {"DESKWIRE_DATABASE_URL": on.url}
+    url = {"DESKWIRE_DATABASE_URL": on.url, "DESKWIRE_DATA_DIR": str(on.folder)}
     return CliRunner().invoke(app, ["export", str(folder)], env=url)
 
 
@@ -87,3 +92,52 @@ def test_an_empty_database_is_answered_with_the_command_to_run(tmp_path: Path) -
 
     assert said.exit_code == 1
     assert "Run: deskwire migrate" in said.output
+
+
+async def _attach(on: Database) -> None:
+    """To Ann's conversation: one that stands, one withdrawn, one without a file; one staged."""
+    office = await Office.at(on)
+    files = LocalFiles(on.folder / "files", free_bytes_min=0)
+    conv = await office.opened(ANN)
+    msg_id = office.one("SELECT msg_id FROM message")
+    for name in ("stands", "withdrawn", "missing", "staged"):
+        async with files.receiving(name) as incoming:
+            await incoming.write(f"bytes of {name}".encode())
+            await incoming.finish()
+            if name != "missing":
+                await incoming.keep()
+        upload = Attachment(
+            id=name,
+            owner=ANN,
+            kind=AttachmentKind.FILE,
+            name=f"{name}.txt",
+            bytes=1,
+            type="application/octet-stream",
+        )
+        async with office.store.writing() as conn:
+            await attachments.stage(conn, upload, START)
+            if name != "staged":
+                stream = Stream(f"conv:{conv}")
+                binding = Binding(attachment_id=name, msg_id=msg_id, stream=stream)
+                await attachments.bind(conn, [binding])
+    async with office.store.writing() as conn:
+        await attachments.withdraw(conn, ["withdrawn"], at=START, destroy_at=None)
+    await office.close()
+
+
+def test_attachments_that_stand_are_copied_and_missing_ones_named(
+    database: Database, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    asyncio.run(_attach(database))
+
+    said = run(database, out)
+
+    manifest = json.loads((out / "manifest.json").read_text("utf-8"))
+    lines = (out / "attachment.jsonl").read_text("utf-8").splitlines()
+    copied = {path.name: path.read_bytes() for path in (out / "attachments").iterdir()}
+    assert said.exit_code == 0
+    assert copied == {"stands": b"bytes of stands"}
+    assert {json.loads(line)["attachment_id"] for line in lines} == {"stands", "missing"}
+    assert (manifest["attachments"], manifest["attachments_missing"]) == (1, ["missing"])
+    assert "1 attachments have no file" in said.stderr

@@ -51,6 +51,7 @@ class Site:
                 api_url="http://127.0.0.1:9",
                 open_url="http://127.0.0.1:9",
             ),
+            files=office.database.folder / "files",
             static=static or office.database.folder / "static",
         )
         desk = await asyncio.to_thread(Desk, configuration, now=lambda: office.now_ms)

@@ -29,7 +29,9 @@ READS = {
     "/conversations/{conv_id}/messages": "those who see it",
     "/events": "those who see it",
     "/rows": "everybody",
+    "/attachments/{attachment_id}": "those who see it",
 }
+ATTACHMENT = "attachment-1"
 PEOPLE = {
     "nobody": None,
     "the requester": ANN,
@@ -129,7 +131,7 @@ def cookie(site: Site, realm: Realm, what: str) -> dict[str, str]:
 async def ask(
     site: Site, cookies: dict[str, str], method: str, path: str, conv: str
 ) -> httpx.Response:
-    path = path.replace("{conv_id}", conv)
+    path = path.replace("{conv_id}", conv).replace("{attachment_id}", ATTACHMENT)
     query = {
         "events": {"stream": f"conv:{conv}"},
         "rows": {"ids": conv},
@@ -143,7 +145,31 @@ async def ask(
             if path.endswith("/commands")
             else {}
         )
-        return await browser.request(method, path, json=body, headers=browser.usual())
+        if path.endswith("/attachments"):
+            query = {"name": "a.txt"}
+        return await browser.request(method, path, json=body, params=query, headers=browser.usual())
+
+
+async def attached(site: Site, conv: str) -> None:
+    """An attachment of the first message, whose bytes are the conversation's id."""
+    async with site.browser(ANN) as browser:
+        answer = await browser.post(
+            "/api/employee/attachments",
+            content=conv.encode(),
+            params={"name": "a.txt"},
+            headers=browser.usual(),
+        )
+    uploaded = answer.json()["id"]
+    folder = site.desk.configuration.files / ATTACHMENT[-2:]
+    folder.mkdir(exist_ok=True)
+    (site.desk.configuration.files / uploaded[-2:] / uploaded).replace(folder / ATTACHMENT)
+    site.office.write(
+        "UPDATE attachment SET attachment_id = ?, conv_id = ?, stream_id = ?,"
+        " msg_id = (SELECT msg_id FROM message)",
+        ATTACHMENT,
+        conv,
+        f"conv:{conv}",
+    )
 
 
 @pytest.mark.parametrize("name", PEOPLE)
@@ -151,6 +177,7 @@ async def test_every_read_shows_a_conversation_to_those_who_see_it_alone(
     site: Site, office: Office, name: str
 ) -> None:
     conv = await office.claimed()
+    await attached(site, conv)
     for method, path in api_routes(site):
         if method != "GET" or path.rsplit("/", 1)[1] == "openapi.json":
             continue

@@ -12,7 +12,10 @@ from deskwire.settings import Settings, SettingsFault
 from deskwire.storage.engine import DatabaseUrl, sqlite_at
 from deskwire.storage.migrate import Standing
 
-DATA_DIR = "Folder for the database, where no DESKWIRE_DATABASE_URL is set.  [./deskwire-data]"
+DATA_DIR = (
+    "Folder for attachments, and for the database where no DESKWIRE_DATABASE_URL is set.  "
+    "[./deskwire-data]"
+)
 
 
 def settings() -> Settings:
@@ -37,6 +40,11 @@ def database(given: Settings, data_dir: Path | None) -> str | DatabaseUrl:
     if given.database_url is not None and data_dir is None:
         return given.database_url.get_secret_value()
     return sqlite_at((data_dir or given.data_dir).absolute() / "desk.db")
+
+
+def files(given: Settings, data_dir: Path | None) -> Path:
+    """The folder of attachments, also where the database is elsewhere."""
+    return (data_dir or given.data_dir).absolute() / "files"
 
 
 def insist_on_schema(found: Standing) -> None:

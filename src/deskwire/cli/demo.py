@@ -125,6 +125,7 @@ def _configuration(folder: Path, port: int) -> Configuration:
     return Configuration(
         database_url=sqlite_at(folder / "desk.db"),
         origins=origins,
+        files=folder / "files",
         framed_by_self=True,
         wecom=WeComSettings(
             corp_id=CORP_ID,

@@ -16,7 +16,7 @@ import typer
 
 from deskwire import telemetry
 from deskwire.app import Configuration, Desk, WeComSettings
-from deskwire.cli.console import DATA_DIR, database, fail, insist_on_schema, settings
+from deskwire.cli.console import DATA_DIR, database, fail, files, insist_on_schema, settings
 from deskwire.cli.server import (
     Server,
     Serving,
@@ -70,6 +70,7 @@ def _built(given: Settings, data_dir: Path | None) -> Desk:
                 database_url=database(given, data_dir),
                 origins=given.allowed_origins(),
                 wecom=_wecom(given),
+                files=files(given, data_dir),
             )
         )
     except SettingsFault as fault:

@@ -1,8 +1,9 @@
 """Everything the desk holds, as plain values: a line for a row, from one moment of the database.
 
 Left out is what is secret or of the hour (logins and sign-ins, password hashes, answers kept for
-repeated commands, timers and waiting pushes), what was recalled, and the search's terms, which come
-from the messages. Must never know: where the lines go.
+repeated commands, timers and waiting pushes), what was recalled, the search's terms, which come
+from the messages, and uploads that no message names or that are withdrawn. Must never know: where
+the lines go.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, select, true
 from sqlalchemy.engine import Row
 
+from deskwire.storage.attachments import STANDING
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import metadata
 
@@ -38,7 +40,8 @@ async def lines(conn: Transaction, name: str) -> AsyncGenerator[Mapping[str, Any
     """The rows of one of `NAMES` in the order of its key, without ever holding them all."""
     table = _TABLES[name]
     columns = [column for column in table.c if f"{name}.{column.name}" not in SECRETS]
-    found = await conn.stream(select(*columns).order_by(*table.primary_key))
+    wanted = STANDING if name == "attachment" else true()
+    found = await conn.stream(select(*columns).where(wanted).order_by(*table.primary_key))
     async for row in found:
         yield _line(table, row)
 

@@ -446,6 +446,47 @@ push = Table(
     Index("ix_push_due", "due"),
 )
 
+attachment = Table(
+    # An upload; its bytes are a file of the same id. Staged until a message binds it. `destroy_at`
+    # is when file and row go: at once for what is redacted or was never bound.
+    "attachment",
+    metadata,
+    Column("attachment_id", String(36), primary_key=True),
+    Column("realm", String(16), nullable=False),
+    Column("person", String(64), ForeignKey("person.person_id"), nullable=False),
+    Column("conv_id", String(36), ForeignKey("conversation.conv_id")),
+    Column("stream_id", String(96)),
+    Column("msg_id", String(36)),
+    Column("kind", String(16), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("sha256", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("withdrawn_at", BigInteger),
+    Column("destroy_at", BigInteger),
+    CheckConstraint(
+        "(conv_id IS NULL) = (msg_id IS NULL) AND (conv_id IS NULL) = (stream_id IS NULL)",
+        name="bound",
+    ),
+    CheckConstraint("destroy_at IS NULL OR withdrawn_at IS NOT NULL", name="destroyed"),
+    Index("ix_attachment_owner", "realm", "person", "at"),
+    Index(
+        "ix_attachment_staged",
+        "at",
+        sqlite_where=text("conv_id IS NULL"),
+        postgresql_where=text("conv_id IS NULL"),
+    ),
+    Index(
+        "ix_attachment_destroy",
+        "destroy_at",
+        sqlite_where=text("destroy_at IS NOT NULL"),
+        postgresql_where=text("destroy_at IS NOT NULL"),
+    ),
+)
+
 searchable = Table(
     # The terms of public messages, for the search; `cut` makes them. A withdrawn one has no row.
     "searchable",

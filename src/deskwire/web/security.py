@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deskwire.desk.messages import FILE_BYTES_MAX
 from deskwire.desk.refusals import Code, Refusal
 from deskwire.web.errors import STATUS, body_of
 
@@ -22,6 +23,7 @@ BODY_BYTES_MAX = 64 * 1024
 DISCARD_BYTES_MAX = 64 * 1024 * 1024
 DISCARD_S_MAX = 10.0
 ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?")
+UPLOAD = re.compile(r"/api/(agent|employee)/attachments")  # raw bytes, of whatever type
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 ALWAYS = {
@@ -93,7 +95,7 @@ class Door:
         sending = _WithHeaders(send, self._headers(scope["path"]))
         refusal = self._refused(scope)
         if refusal is None:
-            body = _Limited(receive)
+            body = _Limited(receive, body_bytes_max(scope["path"]))
             await self._app(scope, body, _unless_too_large(body, sending))
             refusal = body.refusal
         if refusal is not None and not sending.started:
@@ -106,17 +108,18 @@ class Door:
             return Refusal(Code.BAD_REQUEST, {"why": "unknown Host"})
         if scope["method"] in SAFE_METHODS:
             return None
-        return self._unsafe_refused(headers)
+        return self._unsafe_refused(headers, scope["path"])
 
-    def _unsafe_refused(self, headers: Headers) -> Refusal | None:
+    def _unsafe_refused(self, headers: Headers, path: str) -> Refusal | None:
         if not self._origins.accepts(headers):
             return Refusal(Code.NOT_ALLOWED, {"why": "foreign or missing Origin"})
         content_type = headers.get("content-type", "").partition(";")[0].strip()
-        if content_type.lower() != "application/json":
+        if content_type.lower() != "application/json" and not UPLOAD.fullmatch(path):
             return Refusal(Code.TYPE_NOT_ALLOWED, {"allowed": "application/json"})
         if "command-id" not in headers and "deskwire-client" not in headers:
             return Refusal(Code.BAD_REQUEST, {"why": "neither Command-Id nor Deskwire-Client"})
-        return too_large() if _announces_too_much(headers) else None
+        most = body_bytes_max(path)
+        return too_large(most) if _announces_too_much(headers, most) else None
 
     def _headers(self, path: str) -> dict[str, str]:
         headers = dict(ALWAYS)
@@ -129,16 +132,21 @@ class Door:
         return headers
 
 
-def _announces_too_much(headers: Headers) -> bool:
+def body_bytes_max(path: str) -> int:
+    """How large a body may be there: a file, or what any command can need."""
+    return FILE_BYTES_MAX if UPLOAD.fullmatch(path) else BODY_BYTES_MAX
+
+
+def _announces_too_much(headers: Headers, most: int) -> bool:
     """By what the request says of itself; what it then sends is counted anyway."""
     length = headers.get("content-length", "0")
     is_number = length.isascii() and length.isdigit()
-    return is_number and (len(length) > 18 or int(length) > BODY_BYTES_MAX)
+    return is_number and (len(length) > 18 or int(length) > most)
 
 
-def too_large() -> Refusal:
-    """A body over what any command can need."""
-    return Refusal(Code.TOO_LARGE, {"max": BODY_BYTES_MAX})
+def too_large(most: int) -> Refusal:
+    """A body over its bound."""
+    return Refusal(Code.TOO_LARGE, {"max": most})
 
 
 async def respond(send: Send, refusal: Refusal) -> None:
@@ -169,11 +177,12 @@ async def discard(receive: Receive) -> None:
 
 
 class _Limited:
-    """`receive` that gives at most `BODY_BYTES_MAX` and then says the client is gone."""
+    """`receive` that gives at most so many bytes and then says the client is gone."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, most: int) -> None:
         self._receive = receive
-        self._left = BODY_BYTES_MAX
+        self._most = most
+        self._left = most
         self.refusal: Refusal | None = None
 
     async def __call__(self) -> Message:
@@ -182,7 +191,7 @@ class _Limited:
         message = await self._receive()
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            self.refusal = too_large()
+            self.refusal = too_large(self._most)
             return {"type": "http.disconnect"}
         return message
 
