@@ -123,7 +123,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"name": "post_message", "conv": "x" * 37, "args": {}}, "conv"),
     ({"name": "post_message", "conv": "x", "args": []}, "args"),
     ({"name": "post_message", "conv": "x", "args": {"kind": "text"}}, "body"),
-    ({"name": "post_message", "conv": "x", "args": {"kind": "image", "body": "x"}}, "kind"),
+    ({"name": "post_message", "conv": "x", "args": {"kind": "video", "body": "x"}}, "kind"),
     ({"name": "post_message", "conv": "x", "args": {"kind": "text", "body": 5}}, "body"),
     ({"name": "post_message", "conv": "x", "args": {"kind": "text", "body": None}}, "body"),
     ({"name": "post_message", "conv": "x", "args": {"kind": "text", "body": ["x"]}}, "body"),

@@ -13,11 +13,11 @@ import pytest
 from deskwire.desk.decision import Binding
 from deskwire.desk.events import Stream
 from deskwire.desk.messages import FILE_BYTES_MAX, IMAGE_BYTES_MAX
-from deskwire.desk.people import Principal
+from deskwire.desk.people import Principal, Realm
 from deskwire.storage import attachments
-from tests.flows.office import ANN, BO, START, WANG, Office
+from tests.flows.office import ANN, BO, LINA, START, WANG, Office
 from tests.kit.uploads import IMAGES, NO_IMAGES, png
-from tests.web.site import Browser, Site, refusal, served
+from tests.web.site import HOUR_MS, Browser, Site, refusal, served
 
 PATH = "/api/employee/attachments"
 CONTENT = bytes(range(100))
@@ -297,6 +297,120 @@ async def test_a_range_goes_on_only_with_what_it_began_with(site: Site) -> None:
         ]
 
     assert found == [206, 200]
+
+
+# Posted -------------------------------------------------------------------------------------------
+
+
+async def test_a_message_has_what_it_names_and_those_who_see_it_load_it(site: Site) -> None:
+    conv = await site.office.claimed(ANN)
+    async with site.browser(ANN) as browser, site.browser(WANG) as agents:
+        image, file = await sent(browser, png(30, 20), "截图.png"), await sent(browser)
+        ids = [image["id"], file["id"]]
+        posted = await browser.command(
+            Realm.EMPLOYEE, "post_message", conv, kind="file", body="", attachments=ids
+        )
+        page = (await agents.get(f"/api/agent/conversations/{conv}/messages")).json()
+        loaded = await agents.get(f"/api/agent/attachments/{file['id']}")
+        again = await browser.command(
+            Realm.EMPLOYEE, "post_message", conv, kind="file", body="", attachments=ids[:1]
+        )
+
+    assert posted.status_code == 200
+    shown = page["entries"][-1]["event"]["data"]["attachments"]
+    assert shown == [image, file]
+    assert loaded.content == CONTENT
+    assert refusal(again) == (422, "invalid", {"field": "attachments"})
+
+
+async def test_a_conversation_is_opened_with_a_picture(site: Site) -> None:
+    async with site.browser(ANN) as browser:
+        image = await sent(browser, png())
+        opened = await browser.command(
+            Realm.EMPLOYEE,
+            "open_conversation",
+            category_id="network",
+            kind="image",
+            body="",
+            attachments=[image["id"]],
+        )
+
+    assert opened.status_code == 200, opened.text
+    conv = opened.json()["result"]["conv_id"]
+    assert site.office.sql("SELECT conv_id, stream_id FROM attachment") == [(conv, f"conv:{conv}")]
+
+
+async def test_only_ones_own_uploads_of_the_right_kind_are_posted(site: Site) -> None:
+    conv = await site.office.claimed(ANN)
+    async with site.browser(ANN) as browser, site.browser(BO) as others:
+        file, foreign = await sent(browser), await sent(others)
+        asked = [
+            ("image", [file["id"]], (415, "type_not_allowed")),
+            ("file", [foreign["id"]], (422, "invalid")),
+            ("file", ["nowhere"], (422, "invalid")),
+            ("file", [file["id"], file["id"]], (422, "invalid")),
+            ("file", [], (422, "invalid")),
+            ("text", [file["id"]], (422, "invalid")),
+            ("file", [f"id-{n}" for n in range(1000)], (422, "invalid")),
+        ]
+        found = [
+            refusal(
+                await browser.command(
+                    Realm.EMPLOYEE, "post_message", conv, kind=kind, body="x", attachments=ids
+                )
+            )[:2]
+            for kind, ids, _ in asked
+        ]
+
+    assert found == [expected for _, _, expected in asked]
+    assert site.office.one("SELECT count(*) FROM attachment WHERE conv_id IS NOT NULL") == 0
+
+
+async def test_what_hangs_on_a_note_the_requester_never_learns_of(site: Site) -> None:
+    conv = await site.office.claimed(ANN)
+    async with site.browser(WANG) as agents, site.browser(ANN) as browser:
+        upload = await sent(agents, b"secret", "金丝雀.txt", path="/api/agent/attachments")
+        noted = await agents.command(
+            Realm.AGENT, "post_note", conv, body="", attachments=[upload["id"]]
+        )
+        seen = [
+            await browser.get(f"/api/employee/{path}")
+            for path in (f"conversations/{conv}", f"events?stream=conv:{conv}", "boot")
+        ]
+        own = await agents.get(f"/api/agent/attachments/{upload['id']}")
+        employees = await browser.get(f"{PATH}/{upload['id']}")
+
+    assert noted.status_code == 200, noted.text
+    assert "金丝雀" not in "".join(answer.text for answer in seen)
+    assert (own.status_code, employees.status_code) == (200, 404)
+
+
+async def test_what_is_taken_back_is_served_no_more_and_destroyed(site: Site) -> None:
+    conv = await site.office.claimed(ANN)
+    answers = []
+    async with site.browser(ANN) as browser, site.browser(LINA) as agents:
+        for name, more in (("recall_message", {}), ("redact_message", {"reason": "密码"})):
+            upload = await sent(browser)
+            posted = await browser.command(
+                Realm.EMPLOYEE,
+                "post_message",
+                conv,
+                kind="file",
+                body="",
+                attachments=[upload["id"]],
+            )
+            msg_id = posted.json()["result"]["msg_id"]
+            who, realm = (browser, Realm.EMPLOYEE) if not more else (agents, Realm.AGENT)
+            taken = await who.command(realm, name, conv, msg_id=msg_id, **more)
+            after = await browser.get(f"{PATH}/{upload['id']}")
+            answers.append((taken.status_code, after.status_code))
+        await site.desk.files.clean()
+        kept = len(stored(site))
+        site.office.now_ms += 31 * 24 * HOUR_MS
+        await site.desk.files.clean()
+
+    assert answers == [(200, 404)] * 2
+    assert (kept, stored(site)) == (1, [])
 
 
 async def test_what_one_may_not_see_is_not_found(site: Site) -> None:

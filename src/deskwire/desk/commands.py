@@ -520,8 +520,8 @@ def _own(command: type[Command], source: Source) -> CommandType:
 
 
 COMMANDS: Mapping[str, CommandType] = {
-    "open_conversation": _open(OpenConversation, EMPLOYEES_ONLY, without={"attachments"}),
-    "post_message": _open(PostMessage, BOTH, without={"attachments"}),
+    "open_conversation": _open(OpenConversation, EMPLOYEES_ONLY),
+    "post_message": _open(PostMessage, BOTH),
     "recall_message": _open(RecallMessage, BOTH),
     "redact_message": _open(RedactMessage, AGENTS_ONLY),
     "cancel_conversation": _open(CancelConversation, EMPLOYEES_ONLY),
@@ -542,7 +542,7 @@ COMMANDS: Mapping[str, CommandType] = {
     "requeue_conversation": _open(RequeueConversation, AGENTS_ONLY),
     "assign_conversation": _open(AssignConversation, AGENTS_ONLY),
     "close_conversation": _open(CloseConversation, AGENTS_ONLY),
-    "post_note": _open(PostNote, AGENTS_ONLY, without={"attachments"}),
+    "post_note": _open(PostNote, AGENTS_ONLY),
     "invite_participant": _open(InviteParticipant, AGENTS_ONLY),
     "remove_participant": _open(RemoveParticipant, AGENTS_ONLY),
     "set_category": _open(SetCategory, AGENTS_ONLY),

@@ -218,6 +218,7 @@ async def _opened(
         requester=who.person,
         category_id=command.category_id,
         previous_id=command.previous_id,
+        attached=command.attachments,
         conv_id=moment.new_id(),
         day=_day(moment.now),
     )

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Row
 from deskwire.desk.access import conversation_of
 from deskwire.desk.decision import Binding
 from deskwire.desk.events import Stream
-from deskwire.desk.messages import Attachment, AttachmentKind
+from deskwire.desk.messages import ATTACHMENTS_MAX, Attachment, AttachmentKind
 from deskwire.desk.people import PersonId, Principal, Realm
 from deskwire.storage.engine import StoreBusy, Transaction
 from deskwire.storage.tables import attachment, message
@@ -82,6 +82,21 @@ async def load(conn: Transaction, ids: Collection[str]) -> tuple[Attachment, ...
         .order_by(attachment.c.attachment_id)
     )
     return tuple(_attachment(row) for row in rows)
+
+
+async def named(conn: Transaction, ids: Sequence[str]) -> tuple[Attachment, ...]:
+    """The same for what a command names; more than a message may have are not looked for."""
+    return await load(conn, ids[:ATTACHMENTS_MAX]) if ids else ()
+
+
+async def of_message(conn: Transaction, msg_id: str) -> tuple[str, ...]:
+    """The ids of what a message has, withdrawn or not."""
+    found = await conn.scalars(
+        select(attachment.c.attachment_id)
+        .where(attachment.c.msg_id == msg_id)
+        .order_by(attachment.c.attachment_id)
+    )
+    return tuple(found)
 
 
 async def find(conn: Transaction, attachment_id: str) -> Held | None:

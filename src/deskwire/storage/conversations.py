@@ -17,7 +17,7 @@ from deskwire.desk.conversation import Conversation, Status
 from deskwire.desk.decision import Opening
 from deskwire.desk.office import Category, Group
 from deskwire.desk.people import PersonId, PersonRef, Principal, Realm, Requester
-from deskwire.storage import dialects, log, office, people
+from deskwire.storage import attachments, dialects, log, office, people
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import (
     conversation,
@@ -89,6 +89,7 @@ async def opening(
     requester: PersonId,
     category_id: str,
     previous_id: str | None,
+    attached: Sequence[str],
     conv_id: str,
     day: str,
 ) -> Opening:
@@ -116,6 +117,7 @@ async def opening(
         unclosed=unclosed,
         queued=int(queued or 0),
         previous_is_own=await _is_own(conn, requester, previous_id),
+        attachments=await attachments.named(conn, attached),
         settings=await office.settings(conn),
     )
 

@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, insert, select, update
 from deskwire.desk import events as ev
 from deskwire.desk.administration import DeskDecision
 from deskwire.desk.conversation import Conversation
-from deskwire.desk.deadlines import Arm, Timer
+from deskwire.desk.deadlines import DAY_MS, Arm, Timer
 from deskwire.desk.decision import (
     AssignmentBegun,
     AssignmentEnded,
@@ -27,7 +27,17 @@ from deskwire.desk.decision import (
 )
 from deskwire.desk.messages import Withdrawal
 from deskwire.desk.people import PersonId, Principal, Realm
-from deskwire.storage import agents, conversations, due, log, offers, office, pushes, search
+from deskwire.storage import (
+    agents,
+    attachments,
+    conversations,
+    due,
+    log,
+    offers,
+    office,
+    pushes,
+    search,
+)
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import (
     access,
@@ -56,7 +66,7 @@ class OfferEndedBefore(Overtaken):
 
 
 async def save(conn: Transaction, decision: Decision, *, now: int) -> dict[ev.Stream, log.Head]:
-    """Write the state, then the events. Returns the new heads. Raises Overtaken.
+    """Write the state, then the events. Returns the new heads. Raises Overtaken and StoreBusy.
 
     The conversation is locked by then. Streams are locked by the last statements, so what else a
     transaction writes comes before this call.
@@ -69,6 +79,7 @@ async def save(conn: Transaction, decision: Decision, *, now: int) -> dict[ev.St
     await _save_offers(conn, decision.offers, now)
     await _save_assignments(conn, state, decision.assignments)
     await save_timers(conn, decision.timers)
+    await attachments.bind(conn, decision.bindings)
     buried = await _bury(conn, decision.withdrawals, now)
     events = [_told_to_all(event, buried) for event in decision.events]
     heads, placed = await log.append(conn, events, _voids(events, buried))
@@ -316,10 +327,20 @@ async def _bury(
             .values(body="", withdrawn=func.coalesce(message.c.withdrawn, each.how.value))
         )
         await search.forget(conn, each.msg_id)
+        await _withdraw_attachments(conn, each, now)
         stored = await log.at(conn, ev.Stream(row.stream_id), row.position)
         await log.bury(conn, stored, each.how)
         buried[each.msg_id] = stored
     return buried
+
+
+async def _withdraw_attachments(conn: Transaction, each: Withdrawal, now: int) -> None:
+    """They are destroyed with the original: a recalled one's is kept for a time."""
+    if not each.attachments:
+        return
+    days = (await office.settings(conn)).originals_days if each.keeps_original else 0
+    until = now + days * DAY_MS
+    await attachments.withdraw(conn, each.attachments, at=now, destroy_at=until)
 
 
 async def _keep_original(conn: Transaction, each: Withdrawal, body: str, now: int) -> None:

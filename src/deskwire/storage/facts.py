@@ -18,7 +18,7 @@ from deskwire.desk.office import DEFAULTS, DeskSettings
 from deskwire.desk.people import Actor, Agent, PersonId, PersonRef, Principal, Realm
 from deskwire.desk.posting import STALE_MAX
 from deskwire.desk.routing import cooling_off
-from deskwire.storage import agents, offers, office, people
+from deskwire.storage import agents, attachments, offers, office, people
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import conversation, message, person
 
@@ -32,10 +32,7 @@ async def read(
     command: ask.OfConversation,
     now: int,
 ) -> Facts:
-    """What `NEEDS` names for this command. The conversation is locked by then.
-
-    Uploads are not kept yet, so no attachment exists.
-    """
+    """What `NEEDS` names for this command. The conversation is locked by then."""
     needs = NEEDS[type(command)]
     settings = await office.settings(conn) if "settings" in needs else DEFAULTS
     offer = await _offer(conn, state) if "offer" in needs else None
@@ -102,6 +99,7 @@ async def _named(
             return {
                 "message": await _message(conn, state, command.reply_to),
                 "replies": await _replies(conn, actor, state, command.seen),
+                "attachments": await attachments.named(conn, command.attachments),
             }
         case ask.RecallMessage(msg_id=msg_id) | ask.RedactMessage(msg_id=msg_id):
             return {"message": await _message(conn, state, msg_id)}
@@ -112,8 +110,11 @@ async def _named(
             return {"category": next(known, None)}
         case ask.SetTags(tags=tags):
             return {"tags": await office.tags_in_use(conn, tags)}
-        case ask.PostNote(mentions=mentions) if mentions:
-            return {"mentioned": await people.colleagues(conn, state.group.id, mentions)}
+        case ask.PostNote(mentions=mentions):
+            return {
+                "mentioned": await people.colleagues(conn, state.group.id, mentions),
+                "attachments": await attachments.named(conn, command.attachments),
+            }
         case ask.InviteParticipant() | ask.RemoveParticipant():
             who = Principal(Realm(command.realm), PersonId(command.person))
             return {"person": await people.enabled_in(conn, who)}
@@ -126,10 +127,10 @@ async def _message(conn: Transaction, state: Conversation, msg_id: str | None) -
         return None
     named = message.c.msg_id == msg_id, message.c.conv_id == state.conv_id
     row = (await conn.execute(select(message).where(*named))).one_or_none()
-    return _posted(row) if row else None
+    return _posted(row, await attachments.of_message(conn, msg_id)) if row else None
 
 
-def _posted(row: Row[Any]) -> Posted:
+def _posted(row: Row[Any], attached: tuple[str, ...]) -> Posted:
     return Posted(
         msg_id=row.msg_id,
         is_note=row.stream_id == ev.staff_stream(row.conv_id),
@@ -138,6 +139,7 @@ def _posted(row: Row[Any]) -> Posted:
         at=row.at,
         withdrawn=Withdrawn(row.withdrawn) if row.withdrawn else None,
         mentions=tuple(PersonId(each) for each in json.loads(row.mentions)),
+        attachments=attached,
     )
 
 

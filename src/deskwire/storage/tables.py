@@ -473,6 +473,7 @@ attachment = Table(
     ),
     CheckConstraint("destroy_at IS NULL OR withdrawn_at IS NOT NULL", name="destroyed"),
     Index("ix_attachment_owner", "realm", "person", "at"),
+    Index("ix_attachment_message", "msg_id"),
     Index(
         "ix_attachment_staged",
         "at",

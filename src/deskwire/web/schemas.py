@@ -58,9 +58,6 @@ def parse_command(body: CommandBody, realm: Realm) -> Command | Refusal:
     unknown = sorted(set(body.args) - (known - {"conv"}))
     if unknown:
         return invalid(unknown[0])
-    # Where nothing can be attached yet, there is nothing but text to post.
-    if "attachments" in line.without and body.args.get("kind", "text") != "text":
-        return invalid("kind")
     arguments = dict(body.args)
     if ("conv" in known) is not (body.conv is not None):
         return invalid("conv")

@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("attachment_id", name=op.f("pk_attachment")),
     )
     op.create_index("ix_attachment_owner", "attachment", ["realm", "person", "at"], unique=False)
+    op.create_index("ix_attachment_message", "attachment", ["msg_id"], unique=False)
     for name, column, where in (
         ("ix_attachment_staged", "at", "conv_id IS NULL"),
         ("ix_attachment_destroy", "destroy_at", "destroy_at IS NOT NULL"),
