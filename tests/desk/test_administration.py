@@ -8,6 +8,7 @@ import pytest
 from deskwire.desk import events as ev
 from deskwire.desk.administration import (
     PARTS,
+    RECORDS_MAX,
     RULES,
     DeskDecision,
     OfficeFacts,
@@ -39,7 +40,7 @@ from tests.desk.cast import CATEGORY, GROUP, PEOPLE, START, WANG, moment, verdic
 
 ADMIN = PEOPLE["admin"]
 WEEK = (((540, 1_080),),) * 5 + ((), ())
-KNOWN = frozenset({"wang", "chen", "support", "zoe"})
+KNOWN = frozenset({"wang", "chen", "root", "support", "zoe"})
 FACTS = OfficeFacts(version=0, known=KNOWN, group=GROUP)
 
 SAVES: dict[type[OfOffice], dict[str, Any]] = {
@@ -148,7 +149,10 @@ def test_nobody_but_an_admin_runs_the_office(kind: type[OfOffice]) -> None:
         (SaveCategory, {"name_en": "n" * 65}, "name_en"),
         (SaveCategory, {"group_id": "nowhere"}, "group_id"),
         (SaveCategory, {"parent_id": "nowhere"}, "parent_id"),
+        (SaveGroup, {"closed_days": ("2026-01-01",)}, "closed_days"),
         (SaveCategory, {"skill": ""}, "skill"),
+        (SaveCategory, {"order": -1}, "order"),
+        (SaveCategory, {"order": 10_001}, "order"),
         (SaveTag, {"colour": "red"}, "colour"),
         (SaveTag, {"name": "n" * 33}, "name"),
         (SaveTag, {"tag_id": ""}, "tag_id"),
@@ -164,8 +168,11 @@ def test_nobody_but_an_admin_runs_the_office(kind: type[OfOffice]) -> None:
         (SaveAgent, {"skills": ("",)}, "skills"),
         (SaveAgent, {"skills": ("s",) * 51}, "skills"),
         (SaveAgent, {"login_name": ""}, "login_name"),
+        (SaveAgent, {"login_name": "ß" * 33}, "login_name"),
+        (SaveAgent, {"person": "root", "role": "supervisor"}, "role"),
         (SavePerson, {"wecom_userid": "Zoe"}, "wecom_userid"),
         (SavePerson, {"avatar": "javascript:alert(1)"}, "avatar"),
+        (SavePerson, {"avatar": "https://" + "a" * 505}, "avatar"),
         (SavePerson, {"department": "d" * 65}, "department"),
         (SavePerson, {"person": "root", "is_disabled": True}, "is_disabled"),
         (SaveSettings, {"values": {"unheard_of": 1}}, "values"),
@@ -195,6 +202,19 @@ def test_what_is_out_of_bounds_is_named(
 )
 def test_what_lies_at_its_bounds_is_saved(kind: type[OfOffice], said: dict[str, Any]) -> None:
     assert verdict(saving(kind, **said)) == "yes"
+
+
+def test_a_login_name_is_kept_in_lower_case() -> None:
+    assert saved(SaveAgent, login_name="Wang.Q").record.login_name == "wang.q"
+
+
+@pytest.mark.parametrize("kind", [SaveGroup, SaveCategory, SaveTag, SaveCannedReply])
+def test_what_every_page_loads_has_a_bound_that_stops_new_ones_alone(kind: type[OfOffice]) -> None:
+    full = replace(FACTS, beside=RECORDS_MAX)
+
+    assert verdict(saving(kind, known=replace(full, beside=RECORDS_MAX - 1))) == "yes"
+    assert verdict(saving(kind, known=full)) == "too_large"
+    assert verdict(saving(kind, known=replace(full, version=1))) == "yes"
 
 
 @pytest.mark.parametrize("kind", [SaveAgent, SavePerson, SaveCannedReply])
@@ -239,6 +259,8 @@ def test_categories_are_two_deep() -> None:
     assert verdict(saving(SaveCategory, known=replace(FACTS, parent=child), parent_id="top")) == (
         "invalid"
     )
+    with_children = replace(FACTS, parent=parent, has_children=True)
+    assert verdict(saving(SaveCategory, known=with_children, parent_id="top")) == "invalid"
     own = replace(parent, id="vpn")
     assert verdict(saving(SaveCategory, known=replace(FACTS, parent=own), parent_id="vpn")) == (
         "invalid"

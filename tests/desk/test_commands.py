@@ -62,7 +62,7 @@ OF_THE_OFFICE = {
     "save_group", "save_category", "save_tag", "save_canned_reply", "save_agent", "save_person",
     "save_settings", "archive_category", "archive_tag", "archive_canned_reply",
 }  # fmt: skip
-NOT_OPEN = {"save_draft", "drop_draft", *OF_THE_OFFICE}
+NOT_OPEN = {"save_draft", "drop_draft"}
 
 
 def lines() -> dict[str, set[str]]:

@@ -188,6 +188,7 @@ class Office:
         who: Principal,
         name: str,
         conv: str | None = None,
+        /,
         *,
         command_id: str | None = None,
         **args: Any,
@@ -197,13 +198,15 @@ class Office:
         return await self.execute.run(who, command_id or f"command-{next(self._ids)}", command)
 
     async def yes(
-        self, who: Principal, name: str, conv: str | None = None, **more: Any
+        self, who: Principal, name: str, conv: str | None = None, /, **more: Any
     ) -> Accepted:
         answer = await self.do(who, name, conv, **more)
         assert isinstance(answer, Accepted), answer
         return answer
 
-    async def no(self, who: Principal, name: str, conv: str | None = None, **more: Any) -> Refusal:
+    async def no(
+        self, who: Principal, name: str, conv: str | None = None, /, **more: Any
+    ) -> Refusal:
         answer = await self.do(who, name, conv, **more)
         assert isinstance(answer, Refusal), answer
         return answer

@@ -93,7 +93,7 @@ async def test_after_a_pause_of_all_nodes_agents_have_the_grace_to_come_back(doo
 
 
 async def test_the_grace_is_a_setting(door: Door) -> None:
-    door.office.write("INSERT INTO setting VALUES ('presence_grace_s', 30)")
+    door.office.write("INSERT INTO setting (name, value) VALUES ('presence_grace_s', 30)")
     door.opens(WANG)
     door.closes(WANG)
 

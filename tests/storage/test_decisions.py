@@ -108,7 +108,7 @@ async def test_nothing_is_left_of_what_is_redacted(office: Office) -> None:
 
 
 async def test_no_original_is_kept_where_that_is_turned_off(office: Office) -> None:
-    office.write("INSERT INTO setting VALUES ('originals_days', 0)")
+    office.write("INSERT INTO setting (name, value) VALUES ('originals_days', 0)")
     conv = await office.claimed()
 
     await office.yes(WANG, "recall_message", conv, msg_id=await said(office, conv))

@@ -22,7 +22,7 @@ from deskwire.storage.lists import Filters
 from deskwire.storage.migrate import Standing
 from deskwire.storage.tables import metadata
 from tests.flows.conftest import KINDS
-from tests.flows.office import ANN, BO, LINA, MEI, WANG, Office, employee, url_of
+from tests.flows.office import ANN, BO, LINA, MEI, WANG, Office, agent, employee, url_of
 from tests.kit.databases import INDEX, Database, PostgresDatabase, SqliteFile, inspected
 
 SCRIPT = ScriptDirectory(str(migrate.MIGRATIONS))
@@ -131,6 +131,9 @@ async def busy(office: Office) -> Database:
     await office.post(WANG, await office.claimed(ANN))
     await office.claimed(CY)
     await office.yes(WANG, "resolve_conversation", await office.claimed(MEI))
+    saving = {"scope": "mine", "shortcut": "hi", "text": "您好", "version": 0}
+    await office.yes(WANG, "save_canned_reply", reply_id="hi", **saving)
+    await office.yes(agent("root"), "save_settings", values={"auto_close_h": 24}, version=0)
     office.write("INSERT INTO access (n, login_id, why, at) VALUES (1, 'l', 'logged_out', 0)")
     office.write("UPDATE store SET access = 1")
     await office.close()
@@ -172,6 +175,18 @@ async def test_a_step_back_and_forth_keeps_what_the_desk_holds(
     assert stood is Standing.BEHIND
     assert rows(busy, known) == before
     assert len(known["conversation"]) > 10
+
+
+async def test_what_an_older_desk_holds_counts_as_saved_once(busy: Database) -> None:
+    await asyncio.to_thread(migrate.downgrade, busy.url, "0006")
+    for table in ("agent_group", "category"):
+        busy.write(f"UPDATE {table} SET version = 0")
+    await asyncio.to_thread(migrate.upgrade, busy.url)
+
+    tables = ("agent_group", "category", "person", "agent")
+    found = {row[0] for name in tables for row in busy.sql(f"SELECT version FROM {name}")}
+
+    assert found == {1}
 
 
 KNOWN_FROM_THE_LOG = {

@@ -239,6 +239,29 @@ ARGS: dict[str, dict[str, Any]] = {
     "set_priority": {"priority": 1, "version": 0},
     "set_tags": {"tags": [], "version": 0},
     "set_availability": {"availability": "busy"},
+    "save_group": {"group_id": "new", "name": "新", "members": [], "version": 0},
+    "save_category": {
+        "category_id": "new",
+        "name_zh": "新",
+        "name_en": "New",
+        "group_id": "support",
+        "version": 0,
+    },
+    "save_tag": {"tag_id": "new", "name": "新", "colour": "#00FF00", "version": 0},
+    "save_canned_reply": {
+        "reply_id": "new",
+        "scope": "mine",
+        "shortcut": "x",
+        "text": "x",
+        "version": 0,
+    },
+    "save_agent": {"person": "bo", "login_name": "bo", "role": "agent", "version": 0},
+    "save_person": {"person": "new", "name": "新", "version": 0},
+    "save_settings": {"values": {"auto_close_h": 1}, "version": 0},
+    # Each archives what the same person has saved before, if they may at all.
+    "archive_category": {"category_id": "new", "version": 1},
+    "archive_tag": {"tag_id": "new", "version": 1},
+    "archive_canned_reply": {"reply_id": "new", "version": 1},
 }
 
 

@@ -58,6 +58,9 @@ CAPACITY = (1, 50)
 MEMBERS_MAX = 500
 SKILLS_MAX = 50
 SPANS_MAX = 8
+ORDER = (0, 10_000)
+AVATAR_CHARS_MAX = 512
+RECORDS_MAX = 500  # of a kind that every page loads whole: groups, categories, tags, replies
 CLOSED_DAYS_MAX = 366
 DAY_MIN = 24 * 60
 
@@ -106,8 +109,10 @@ class OfficeFacts:
 
     `version` is the stored one, 0 if there is none yet. `stored` is the category, tag or reply that
     is archived or saved anew. `known` are the ids among those named that exist: persons, agents,
-    group, parent. `members` are the group's so far, `groups` the agent's. `is_taken`: another
-    record has this login name, WeCom id or shortcut.
+    group, parent. `members` are the group's so far, `groups` the agent's. `has_children`: other
+    categories name this one as their parent. `is_taken`: another record has this login name, WeCom
+    id or shortcut. `beside` counts the records of the kind that stand already; of replies those of
+    the same owner or group.
     """
 
     version: int = 0
@@ -118,7 +123,9 @@ class OfficeFacts:
     settings: DeskSettings = DEFAULTS
     members: frozenset[PersonId] = frozenset()
     groups: frozenset[str] = frozenset()
+    has_children: bool = False
     is_taken: bool = False
+    beside: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +231,8 @@ def decide_office(
         return saved
     if command.version != facts.version:
         return Refusal(Code.VERSION_CHANGED, {"version": facts.version})
+    if facts.version == 0 and facts.beside >= RECORDS_MAX:
+        return Refusal(Code.TOO_LARGE, {"max": RECORDS_MAX})
     record = saved.record
     changed = ev.SettingsChanged(part=PARTS[type(command)], version=record.version)
     return DeskDecision(
@@ -283,7 +292,8 @@ def _group(_: Actor, command: ask_office.SaveGroup, facts: OfficeFacts) -> _Save
         "members": len(command.members) <= MEMBERS_MAX and facts.known.issuperset(command.members),
         "week": command.week is None or _is_week(command.week),
         "closed_days": len(command.closed_days) <= CLOSED_DAYS_MAX
-        and all(_is_date(day) for day in command.closed_days),
+        and all(_is_date(day) for day in command.closed_days)
+        and (command.week is not None or not command.closed_days),
     }
     if refusal := _out_of_bounds(bounds):
         return refusal
@@ -304,18 +314,20 @@ def _group(_: Actor, command: ask_office.SaveGroup, facts: OfficeFacts) -> _Save
 
 
 def _category(_: Actor, command: ask_office.SaveCategory, facts: OfficeFacts) -> _Saved | Refusal:
-    """Categories are two deep: a parent has no parent of its own."""
+    """Categories are two deep: a parent has no parent of its own, a child no children."""
     parent, wants = facts.parent, command.parent_id
     bounds = {
         "category_id": _is_id(command.category_id),
         "name_zh": _is_name(command.name_zh),
         "name_en": _is_name(command.name_en),
+        "order": _is_within(command.order, ORDER),
         "skill": command.skill is None or _is_word(command.skill),
         "parent_id": wants is None
         or (
             parent is not None
             and parent.id == wants != command.category_id
             and parent.parent_id is None
+            and not facts.has_children
         ),
     }
     if refusal := _out_of_bounds(bounds):
@@ -381,17 +393,21 @@ def _reply(
     )
 
 
-def _agent(_: Actor, command: ask_office.SaveAgent, facts: OfficeFacts) -> _Saved | Refusal:
+def _agent(actor: Actor, command: ask_office.SaveAgent, facts: OfficeFacts) -> _Saved | Refusal:
+    """Nobody takes the office from themselves: the last administrator would be locked out."""
+    login_name = command.login_name.casefold()
+    is_own = command.person == actor.person.id
     bounds = {
         "person": command.person in facts.known,
-        "login_name": _is_name(command.login_name) and not facts.is_taken,
+        "login_name": _is_name(login_name) and not facts.is_taken,
+        "role": not is_own or Role(command.role) is Role.ADMIN,
         "capacity": _is_within(command.capacity, CAPACITY),
         "skills": len(command.skills) <= SKILLS_MAX and all(map(_is_word, command.skills)),
     }
     return _out_of_bounds(bounds) or _Saved(
         record=SavedAgent(
             person=PersonId(command.person),
-            login_name=command.login_name,
+            login_name=login_name,
             role=Role(command.role),
             capacity=command.capacity,
             skills=tuple(sorted(set(command.skills))),
@@ -412,7 +428,7 @@ def _person(actor: Actor, command: ask_office.SavePerson, facts: OfficeFacts) ->
         "wecom_userid": userid is None
         or (_is_name(userid) and userid == userid.casefold() and not facts.is_taken),
         "department": len(command.department) <= NAME_CHARS_MAX and is_storable(command.department),
-        "avatar": command.avatar is None or command.avatar.startswith("https://"),
+        "avatar": command.avatar is None or _is_address(command.avatar),
         "is_disabled": not (command.is_disabled and command.person == actor.person.id),
     }
     person = PersonId(command.person)
@@ -501,6 +517,10 @@ def _is_name(text: str) -> bool:
 
 def _is_word(text: str) -> bool:
     return len(text.strip()) > 0 and len(text) <= WORD_CHARS_MAX and is_storable(text)
+
+
+def _is_address(text: str) -> bool:
+    return text.startswith("https://") and len(text) <= AVATAR_CHARS_MAX and is_storable(text)
 
 
 def _is_within(value: int, bounds: tuple[int, int]) -> bool:

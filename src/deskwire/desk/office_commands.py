@@ -17,7 +17,7 @@ class SaveGroup:
     """A group, all of it. `version` is the one last seen, 0 for a new one, as in all that follow.
 
     `name` 1–64; `offer_s` 10–120; `first_answer_s` 0 or 30–900; `queue_max` 1–10,000; ≤ 500
-    members; ≤ 8 spans a day, ≤ 366 closed days.
+    members; ≤ 8 spans a day, ≤ 366 closed days, which only a group with a week has.
     """
 
     group_id: str
@@ -42,7 +42,10 @@ class SaveGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveCategory:
-    """A category, all of it: two names of 1–64, a group that exists, a parent that is no child."""
+    """A category, all of it: two names of 1–64, a group that exists, a parent that is no child.
+
+    `order` 0–10,000 says where it stands. Saving an archived one offers it again.
+    """
 
     category_id: str
     name_zh: str
@@ -83,7 +86,8 @@ class SaveCannedReply:
 class SaveAgent:
     """What makes a person an agent: login name 1–64, capacity 1–50, ≤ 50 skills of 1–32.
 
-    Their password is no argument: an answer that is kept for 30 days must not know it.
+    The login name is kept in lower case. Nobody takes the role of an admin from themselves. Their
+    password is no argument: an answer that is kept for 30 days must not know it.
     """
 
     person: str
@@ -97,7 +101,10 @@ class SaveAgent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavePerson:
-    """A person, in whatever realm. `wecom_userid` is lower case; a name of 1–64."""
+    """A person, in whatever realm. `wecom_userid` is lower case; a name of 1–64.
+
+    `avatar` is an https address of ≤ 512 characters. Disabling ends all their logins.
+    """
 
     person: str
     name: str

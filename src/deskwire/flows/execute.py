@@ -18,7 +18,7 @@ from typing import Any
 
 from deskwire import telemetry
 from deskwire.desk import access
-from deskwire.desk.administration import decide_availability
+from deskwire.desk.administration import DeskDecision, decide_availability, decide_office
 from deskwire.desk.commands import (
     COMMANDS,
     Command,
@@ -31,6 +31,7 @@ from deskwire.desk.deadlines import Arm, Timer
 from deskwire.desk.decide import NEEDS, decide
 from deskwire.desk.decision import Decision, Moment
 from deskwire.desk.events import Stream
+from deskwire.desk.office_commands import OfOffice
 from deskwire.desk.opening import decide_opening
 from deskwire.desk.people import SYSTEM, Actor, Principal
 from deskwire.desk.rates import one_more, rates_of
@@ -44,6 +45,7 @@ from deskwire.storage import (
     office,
     people,
     rates,
+    records,
 )
 from deskwire.storage.due import Clock
 from deskwire.storage.engine import (
@@ -195,6 +197,8 @@ async def _written(conn: Transaction, who: Principal, command: Command, moment: 
     match command:
         case SetAvailability():
             return await _available(conn, who, command, moment)
+        case _ if isinstance(command, OfOffice):
+            return await _administered(conn, who, command, moment)
         case OpenConversation():
             actor, decision = await _opened(conn, who, command, moment)
         case _ if isinstance(command, OfConversation):
@@ -250,6 +254,21 @@ async def _available(
     grace_s = (await office.settings(conn)).presence_grace_s
     found = await agents.read(conn, [named], grace_s=grace_s, now=moment.now)
     decided = decide_availability(actor, command, found[0] if found else None, moment)
+    return await _of_the_desk(conn, actor, decided, moment)
+
+
+async def _administered(
+    conn: Transaction, who: Principal, command: OfOffice, moment: Moment
+) -> _Written:
+    await records.take_turns(conn)
+    actor = await _actor(conn, who)
+    known = await records.facts(conn, actor, command)
+    return await _of_the_desk(conn, actor, decide_office(actor, command, known, moment), moment)
+
+
+async def _of_the_desk(
+    conn: Transaction, actor: Actor, decided: DeskDecision | Refusal, moment: Moment
+) -> _Written:
     if isinstance(decided, Refusal):
         raise _Refused(decided)
     heads = await decisions.save_desk(conn, decided, now=moment.now)

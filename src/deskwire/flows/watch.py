@@ -101,7 +101,8 @@ def _permit(actor: Actor, name: str, sights: Mapping[str, access.Sight]) -> port
 
 
 def _state(record: logins.LoginRecord) -> port.LoginState:
-    ended = "logged_out" if record.revoked else "disabled" if record.is_disabled else None
+    # A disabled person's logins are revoked as well, and the page says which of the two it is.
+    ended = "disabled" if record.is_disabled else "logged_out" if record.revoked else None
     return port.LoginState(until_ms=record.expires, ended=ended)
 
 

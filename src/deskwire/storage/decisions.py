@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 
 from deskwire.desk import events as ev
-from deskwire.desk.administration import DeskDecision
+from deskwire.desk.administration import DeskDecision, SavedPerson
 from deskwire.desk.conversation import Conversation
 from deskwire.desk.deadlines import DAY_MS, Arm, Timer
 from deskwire.desk.decision import (
@@ -33,9 +33,11 @@ from deskwire.storage import (
     conversations,
     due,
     log,
+    logins,
     offers,
     office,
     pushes,
+    records,
     search,
 )
 from deskwire.storage.engine import Transaction
@@ -97,11 +99,18 @@ async def save(conn: Transaction, decision: Decision, *, now: int) -> dict[ev.St
 async def save_desk(
     conn: Transaction, decision: DeskDecision, *, now: int
 ) -> dict[ev.Stream, log.Head]:
-    """Write what belongs to no conversation: an agent's availability. Returns the new heads."""
-    assert decision.record is None, "records of the office are kept elsewhere"
+    """Write what belongs to no conversation: an agent's availability, a record of the office.
+
+    Returns the new heads. Whoever is disabled by it has no login any more.
+    """
+    record = decision.record
+    if record is not None:
+        await records.save(conn, record, now)
     await agents.change(conn, decision.agents)
     await save_timers(conn, decision.timers)
     heads, _ = await log.append(conn, decision.events)
+    if isinstance(record, SavedPerson) and record.is_disabled:
+        await logins.revoke_everywhere(conn, record.id, "disabled", now)
     for who in decision.rights_of:
         await _lose(conn, Principal(Realm.AGENT, who), None, "rights", now)
     return heads

@@ -56,6 +56,7 @@ PG_TIMEOUTS: Final = {
     "idle_in_transaction_session_timeout": "10000",
 }
 PG_MIGRATION_LOCK: Final = 0x6465736B  # "desk": one process changes the schema at a time
+PG_OFFICE_LOCK: Final = 0x6F666663  # "offc": those who save the office's records take turns
 
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 
@@ -337,6 +338,12 @@ def _(_element: ClockMs, _compiler: Any, **_kw: Any) -> str:
 def _(_element: ClockMs, _compiler: Any, **_kw: Any) -> str:
     # Not now(): that is when the transaction began, which may have waited for a lock since.
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+async def take_turns_in_the_office(conn: AsyncConnection) -> None:
+    """Wait until nobody else saves a record of the office. Held to the end of the transaction."""
+    if conn.dialect.name == "postgresql":  # on SQLite writers take turns in everything
+        await conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({PG_OFFICE_LOCK})")
 
 
 # Full text ----------------------------------------------------------------------------------------

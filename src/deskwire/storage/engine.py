@@ -3,9 +3,9 @@
 Application code never commits; the block that opened the transaction does, at its end. Invariant:
 what `writing` yields is rolled back whole unless its block ends without an exception.
 
-Locks are taken in this order everywhere: command, person, conversation, agents, timers, marks,
-streams in sorted order, pushes, and the `access` number last. A day's number counts as a
-conversation.
+Locks are taken in this order everywhere: command, office, person, conversation, agents, timers,
+marks, streams in sorted order, pushes, logins, and the `access` number last. A day's number counts
+as a conversation.
 """
 
 from __future__ import annotations

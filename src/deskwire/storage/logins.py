@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
 
-from deskwire.desk.people import PersonId, Principal, Realm
+from deskwire.desk.people import LOGIN_REALMS, PersonId, Principal, Realm
 from deskwire.storage import log
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import access, login, person, signin
@@ -89,15 +89,29 @@ async def revoke(conn: Transaction, login_id: str, why: str, now: int) -> None:
 
 async def revoke_all(conn: Transaction, who: Principal, why: str, now: int) -> int:
     """End every login of a principal that stands. Returns how many there were."""
-    found = await conn.execute(
-        select(login.c.login_id)
-        .where(login.c.realm == who.realm.value, login.c.person == who.person)
+    return await _revoke(conn, who.person, (who.realm,), why, now)
+
+
+async def revoke_everywhere(conn: Transaction, person_id: PersonId, why: str, now: int) -> int:
+    """The same for a person, in whatever realm."""
+    return await _revoke(conn, person_id, LOGIN_REALMS, why, now)
+
+
+async def _revoke(
+    conn: Transaction, person_id: PersonId, realms: Collection[Realm], why: str, now: int
+) -> int:
+    """All rows first, then their numbers: who logs out meanwhile holds a row and waits for one."""
+    ended = await conn.scalars(
+        update(login)
+        .where(login.c.person == person_id, login.c.realm.in_([each.value for each in realms]))
         .where(login.c.revoked.is_(None), login.c.expires > now)
-        .order_by(login.c.login_id)
+        .values(revoked=now)
+        .returning(login.c.login_id)
     )
-    ids = [row.login_id for row in found]
+    ids = sorted(ended)
     for login_id in ids:
-        await revoke(conn, login_id, why, now)
+        n = await log.next_access(conn)
+        await conn.execute(insert(access).values(n=n, login_id=login_id, why=why, at=now))
     return len(ids)
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from deskwire.storage.dialects import NUMBER, TERMS
 
 # What a row has that was written before its column was there.
-NO, YES, ZERO, EMPTY = text("false"), text("true"), text("0"), text("'[]'")
+NO, YES, ZERO, ONE, EMPTY = text("false"), text("true"), text("0"), text("1"), text("'[]'")
 
 metadata = MetaData(
     naming_convention={
@@ -145,6 +145,7 @@ person = Table(
     Column("avatar", String(512)),
     Column("language", String(16)),
     Column("disabled_at", BigInteger),
+    Column("version", Integer, nullable=False, server_default=ONE),
 )
 
 agent = Table(
@@ -163,6 +164,7 @@ agent = Table(
     Column("last_assigned_at", BigInteger),
     Column("skills", Text, nullable=False, server_default=EMPTY),
     Column("pushes", Boolean, nullable=False, server_default=YES),
+    Column("version", Integer, nullable=False, server_default=ONE),
     CheckConstraint("load >= 0", name="load"),
     CheckConstraint("capacity BETWEEN 1 AND 50", name="capacity"),
 )
@@ -241,11 +243,33 @@ tag = Table(
 )
 
 setting = Table(
-    # What an administrator has turned; what has no row stands at its default.
+    # What an administrator has turned; what has no row stands at its default. All are saved at
+    # once, so the highest version is that of the settings.
     "setting",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", Integer, nullable=False),
+    Column("version", Integer, nullable=False, server_default=ZERO),
+)
+
+canned_reply = Table(
+    # Its owner's, its group's, or everybody's: then it has neither.
+    "canned_reply",
+    metadata,
+    Column("reply_id", String(64), primary_key=True),
+    Column("scope", String(16), nullable=False),
+    Column("shortcut", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("owner_id", String(64), ForeignKey("agent.person_id")),
+    Column("group_id", String(64), ForeignKey("agent_group.group_id")),
+    Column("is_archived", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    CheckConstraint(
+        "(owner_id IS NOT NULL) = (scope = 'mine') AND (group_id IS NOT NULL) = (scope = 'group')",
+        name="whose",
+    ),
+    Index("ix_canned_reply_owner", "owner_id"),
+    Index("ix_canned_reply_group", "group_id"),
 )
 
 # Conversations ------------------------------------------------------------------------------------
