@@ -123,7 +123,12 @@ class Desk:
         self.manager = ConnectionManager(policy=Policy.MANY, log=SqlLog(store), gate=gate)
         self.manager.on(Milestones().heard)
         self.execute = Execute(
-            store, ring=self._ring, clock=self._clock, new_id=new_id, due=self._look
+            store,
+            ring=self._ring,
+            clock=self._clock,
+            new_id=new_id,
+            due=self._look,
+            sign=self._tell,
         )
         local = LocalFiles(self.configuration.files)
         self.files = Files(store, local, now=self.now, new_id=new_id)

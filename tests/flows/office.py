@@ -24,6 +24,7 @@ from deskwire.desk.refusals import Refusal
 from deskwire.flows.dispatch import Dispatcher
 from deskwire.flows.execute import Accepted, Execute
 from deskwire.flows.timers import Timers
+from deskwire.realtime.frames import Ephemeral
 from deskwire.storage import migrate, office, people
 from deskwire.storage.due import GivenClock
 from deskwire.storage.engine import Store
@@ -141,8 +142,14 @@ class Office:
         self.clock = GivenClock(lambda: self.now_ms)
         self.wakings = 0
         self.explained: list[str] = []
+        self.signs: list[Ephemeral] = []
         self.execute = Execute(
-            self.store, ring=self.ring, clock=self.clock, new_id=self.new_id, due=self.wake
+            self.store,
+            ring=self.ring,
+            clock=self.clock,
+            new_id=self.new_id,
+            due=self.wake,
+            sign=self.signs.append,
         )
         self.dispatcher = Dispatcher(
             self.store,

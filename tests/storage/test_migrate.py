@@ -133,6 +133,7 @@ async def busy(office: Office) -> Database:
     await office.yes(WANG, "resolve_conversation", await office.claimed(MEI))
     saving = {"scope": "mine", "shortcut": "hi", "text": "您好", "version": 0}
     await office.yes(WANG, "save_canned_reply", reply_id="hi", **saving)
+    await office.yes(WANG, "save_draft", conv, mode="note", text="草稿", rev=0)
     await office.yes(agent("root"), "save_settings", values={"auto_close_h": 24}, version=0)
     office.write("INSERT INTO access (n, login_id, why, at) VALUES (1, 'l', 'logged_out', 0)")
     office.write("UPDATE store SET access = 1")

@@ -239,6 +239,8 @@ ARGS: dict[str, dict[str, Any]] = {
     "set_priority": {"priority": 1, "version": 0},
     "set_tags": {"tags": [], "version": 0},
     "set_availability": {"availability": "busy"},
+    "save_draft": {"mode": "note", "text": "x", "rev": 0},
+    "drop_draft": {"mode": "note"},
     "save_group": {"group_id": "new", "name": "新", "members": [], "version": 0},
     "save_category": {
         "category_id": "new",

@@ -511,10 +511,6 @@ def _open(
     return CommandType(command=command, realms=realms, is_open=True, without=frozenset(without))
 
 
-def _shut(command: type[Command], realms: frozenset[Realm]) -> CommandType:
-    return CommandType(command=command, realms=realms)
-
-
 def _own(command: type[Command], source: Source) -> CommandType:
     return CommandType(command=command, realms=SYSTEM_ONLY, source=source)
 
@@ -549,8 +545,8 @@ COMMANDS: Mapping[str, CommandType] = {
     "set_priority": _open(SetPriority, AGENTS_ONLY),
     "set_tags": _open(SetTags, AGENTS_ONLY),
     "set_availability": _open(SetAvailability, AGENTS_ONLY),
-    "save_draft": _shut(SaveDraft, AGENTS_ONLY),
-    "drop_draft": _shut(DropDraft, AGENTS_ONLY),
+    "save_draft": _open(SaveDraft, AGENTS_ONLY),
+    "drop_draft": _open(DropDraft, AGENTS_ONLY),
     "save_group": _open(SaveGroup, AGENTS_ONLY),
     "save_category": _open(SaveCategory, AGENTS_ONLY),
     "save_tag": _open(SaveTag, AGENTS_ONLY),

@@ -23,23 +23,29 @@ from deskwire.desk.commands import (
     COMMANDS,
     Command,
     OfConversation,
+    OfDraft,
     OpenConversation,
+    SaveDraft,
     SetAvailability,
     name_of,
 )
 from deskwire.desk.deadlines import Arm, Timer
 from deskwire.desk.decide import NEEDS, decide
 from deskwire.desk.decision import Decision, Moment
-from deskwire.desk.events import Stream
+from deskwire.desk.drafts import decide_draft
+from deskwire.desk.events import Stream, personal_stream
 from deskwire.desk.office_commands import OfOffice
 from deskwire.desk.opening import decide_opening
 from deskwire.desk.people import SYSTEM, Actor, Principal
 from deskwire.desk.rates import one_more, rates_of
-from deskwire.desk.refusals import Code, Refusal, invalid
+from deskwire.desk.refusals import Code, Refusal
+from deskwire.realtime.frames import Ephemeral
 from deskwire.storage import (
     agents,
+    attachments,
     conversations,
     decisions,
+    drafts,
     facts,
     log,
     office,
@@ -81,7 +87,8 @@ class Accepted:
 
 
 class Execute:
-    """Runs commands. `ring(stream, position)` is called once per stream after each COMMIT.
+    """Runs commands. `ring(stream, position)` is called once per stream after each COMMIT, and
+    `sign` with what a command leaves that is no event.
 
     `due()` is called after a COMMIT that armed a timer which is due already. The time of a decision
     is `clock`'s, the one that due times are compared with.
@@ -95,12 +102,14 @@ class Execute:
         clock: Clock,
         new_id: Callable[[], str],
         due: Callable[[], None] = lambda: None,
+        sign: Callable[[Ephemeral], None] = lambda _: None,
         dice: Random = Random(),  # noqa: B008, S311  jitter only
     ) -> None:
         self._store = store
         self._ring = ring
         self._clock = clock
         self._due = due
+        self._sign = sign
         self._new_id = new_id
         self._dice = dice
 
@@ -155,6 +164,8 @@ class Execute:
             return refused.refusal
         for stream, head in written.heads.items():
             self._ring(stream, head.position)
+        for sign in written.signs:
+            self._sign(sign)
         if written.is_due:
             self._due()
         return Accepted(
@@ -179,9 +190,10 @@ class _Written:
     """What stands in the transaction, to be said after its COMMIT."""
 
     result: Mapping[str, Any]
-    positions: Places
-    heads: Mapping[Stream, log.Head]
-    is_due: bool
+    positions: Places = field(default_factory=dict)
+    heads: Mapping[Stream, log.Head] = field(default_factory=dict)
+    is_due: bool = False
+    signs: tuple[Ephemeral, ...] = ()
 
 
 async def _counted(conn: Transaction, who: Principal, command: Command, now: int) -> None:
@@ -199,12 +211,12 @@ async def _written(conn: Transaction, who: Principal, command: Command, moment: 
             return await _available(conn, who, command, moment)
         case _ if isinstance(command, OfOffice):
             return await _administered(conn, who, command, moment)
+        case _ if isinstance(command, OfDraft):
+            return await _drafted(conn, who, command, moment)
         case OpenConversation():
             actor, decision = await _opened(conn, who, command, moment)
-        case _ if isinstance(command, OfConversation):
-            actor, decision = await _changed(conn, who, command, moment)
         case _:
-            raise _Refused(invalid("name"))
+            actor, decision = await _changed(conn, who, command, moment)
     heads = await decisions.save(conn, decision, now=moment.now)
     return _Written(
         result=decision.result,
@@ -278,6 +290,31 @@ async def _of_the_desk(
         heads=heads,
         is_due=_is_due(decided.timers, moment.now),
     )
+
+
+async def _drafted(conn: Transaction, who: Principal, command: OfDraft, moment: Moment) -> _Written:
+    """No event: the agent's other pages are told by a sign that there is something to load."""
+    conv, mode = command.conv, command.mode
+    sight = (await conversations.sights(conn, [conv])).get(conv)
+    actor = await _actor(conn, who)
+    if sight is None:
+        raise _Refused(Refusal(Code.NOT_FOUND))
+    kept = await drafts.find(conn, who.person, conv, mode)
+    named = command.attachments if isinstance(command, SaveDraft) else ()
+    decided = decide_draft(actor, command, sight, kept, await attachments.named(conn, named))
+    if isinstance(decided, Refusal):
+        raise _Refused(decided)
+    if decided.draft is not None:
+        await drafts.save(conn, decided.draft, moment.now)
+    else:
+        await drafts.drop(conn, who.person, conv, mode)
+    said = Ephemeral(
+        stream=personal_stream(who),
+        type="draft",
+        key=f"draft:{conv}:{mode}",
+        data={"conv": conv, "mode": mode, "rev": decided.rev},
+    )
+    return _Written(result={"rev": decided.rev}, signs=(said,))
 
 
 def _is_due(timers: Iterable[Timer], now: int) -> bool:

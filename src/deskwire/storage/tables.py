@@ -382,6 +382,20 @@ conversation_tag = Table(
     Column("sort", Integer, nullable=False),
 )
 
+draft = Table(
+    # What an agent is writing. It is nobody's event, and goes when it is sent or thrown away.
+    "draft",
+    metadata,
+    Column("person_id", String(64), ForeignKey("agent.person_id"), primary_key=True),
+    Column("conv_id", String(36), ForeignKey("conversation.conv_id"), primary_key=True),
+    Column("mode", String(16), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("attachments", Text, nullable=False),
+    Column("rev", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_draft_newest", "person_id", "at"),
+)
+
 offer = Table(
     # Live while it has no outcome: one for each conversation, one for each agent.
     "offer",

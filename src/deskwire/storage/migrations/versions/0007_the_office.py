@@ -1,4 +1,4 @@
-"""The office is run from within: versions of what is saved there, canned replies.
+"""The office is run from within: versions of what is saved there, canned replies, drafts.
 
 What stands already has been saved once: its version is 1, for 0 means that there is nothing yet.
 """
@@ -17,6 +17,11 @@ def upgrade() -> None:
         op.add_column(table, _version(sa.text(default)))
     for table in ("agent_group", "category"):
         op.execute(f"UPDATE {table} SET version = 1 WHERE version = 0")  # noqa: S608  our names
+    _make_replies()
+    _make_drafts()
+
+
+def _make_replies() -> None:
     op.create_table(
         "canned_reply",
         sa.Column("reply_id", sa.String(length=64), nullable=False),
@@ -44,11 +49,33 @@ def upgrade() -> None:
     op.create_index("ix_canned_reply_group", "canned_reply", ["group_id"])
 
 
+def _make_drafts() -> None:
+    op.create_table(
+        "draft",
+        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("conv_id", sa.String(length=36), nullable=False),
+        sa.Column("mode", sa.String(length=16), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("attachments", sa.Text(), nullable=False),
+        sa.Column("rev", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["agent.person_id"], name=op.f("fk_draft_person_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["conv_id"], ["conversation.conv_id"], name=op.f("fk_draft_conv_id")
+        ),
+        sa.PrimaryKeyConstraint("person_id", "conv_id", "mode", name=op.f("pk_draft")),
+    )
+    op.create_index("ix_draft_newest", "draft", ["person_id", "at"])
+
+
 def _version(default: sa.TextClause | None) -> sa.Column[Any]:
     return sa.Column("version", sa.Integer(), nullable=False, server_default=default)
 
 
 def downgrade() -> None:
+    op.drop_table("draft")
     op.drop_table("canned_reply")
     for table in ("setting", "agent", "person"):
         # Both databases can; the batch form would make the table anew without its checks.
