@@ -21,7 +21,9 @@ async def test_boot_says_who_when_and_from_where(site: Site) -> None:
 
     shared = {"now", "until", "me", "settings", "categories", "rows", "marks", "positions"}
     assert set(own) == shared
-    assert set(staffs) == shared | {"groups", "agents", "boards"}
+    assert set(staffs) == shared | {
+        "groups", "agents", "boards", "tags", "canned_replies", "drafts",
+    }  # fmt: skip
     assert own["now"] == staffs["now"] == START
     assert set(own["positions"]) == {"employee:ann", f"conv:{conv}"}
 

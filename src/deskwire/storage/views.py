@@ -20,9 +20,17 @@ from deskwire.desk import access
 from deskwire.desk import events as ev
 from deskwire.desk.conversation import Conversation, Status
 from deskwire.desk.marks import Mark, as_employees_see
-from deskwire.desk.messages import TEXT_CHARS_MAX
 from deskwire.desk.people import Actor, Principal, Realm
-from deskwire.storage import conversations, lists, log, marks, offers, office, people
+from deskwire.storage import (
+    conversations,
+    lists,
+    log,
+    marks,
+    offers,
+    office,
+    office_views,
+    people,
+)
 from deskwire.storage.engine import Store, Transaction
 from deskwire.storage.lists import NO_FILTERS, Filters
 from deskwire.storage.tables import (
@@ -128,21 +136,19 @@ async def boot(conn: Transaction, who: Actor) -> Json:
     mine = await _mine(conn, who)
     shared: Json = {
         "me": await _me(conn, who),
-        "settings": {"text_chars_max": TEXT_CHARS_MAX},
-        "categories": [_category(found) for found in await office.categories(conn)],
         "rows": await row_views(conn, who, mine),
         "marks": await _own_marks(conn, who, mine),
     }
     unclosed = [state for state in mine if state.status is not Status.CLOSED]
     streams = [ev.personal_stream(who.principal), *_conv_streams(unclosed)]
     if not who.is_agent:
-        return {**shared, "positions": await places(conn, streams)}
+        desk = await office_views.for_employees(conn)
+        return {**shared, **desk, "positions": await places(conn, streams)}
     groups = [group for group in await office.groups(conn) if who.serves(group.id)]
     streams += [ev.DESK_STREAM, *(ev.queue_stream(group.id) for group in groups)]
     return {
         **shared,
-        "groups": [{"id": group.id, "name": group.name} for group in groups],
-        "agents": await _agents(conn),
+        **await office_views.for_agents(conn, who),
         "boards": {group.id: await _board(conn, who, group.id) for group in groups},
         "positions": await places(conn, streams),
     }
@@ -548,8 +554,12 @@ async def _agent(conn: Transaction, who: Actor) -> Json:
         "login_name": row.login_name,
         "language": record.language if record else None,
         "availability": row.availability,
+        "availability_reason": row.availability_reason,
+        "availability_since": row.availability_since,
         "capacity": row.capacity,
         "load": row.load,
+        "skills": json.loads(row.skills),
+        "pushes": row.pushes,
         "groups": [group.id for group in await office.groups(conn) if who.serves(group.id)],
     }
 
@@ -564,41 +574,8 @@ async def _employee(conn: Transaction, who: Actor) -> Json:
     }
 
 
-async def _agents(conn: Transaction) -> list[Json]:
-    found = await conn.execute(
-        select(agent, person.c.name, person.c.avatar)
-        .join(person, person.c.person_id == agent.c.person_id)
-        .where(person.c.disabled_at.is_(None))
-        .order_by(agent.c.login_name)
-    )
-    return [
-        {
-            "id": row.person_id,
-            "name": row.name,
-            "avatar": row.avatar,
-            "role": row.role,
-            "availability": row.availability,
-            "availability_reason": row.availability_reason,
-            "availability_since": row.availability_since,
-            "load": row.load,
-            "capacity": row.capacity,
-        }
-        for row in found
-    ]
-
-
 def _ref(who: Actor) -> Json:
     return {"id": who.person.id, "name": who.person.name, "avatar": who.person.avatar}
-
-
-def _category(found: Any) -> Json:
-    return {
-        "id": found.id,
-        "name_zh": found.name_zh,
-        "name_en": found.name_en,
-        "group_id": found.group.id,
-        "order": found.order,
-    }
 
 
 def _conv_streams(states: Sequence[Conversation]) -> list[ev.Stream]:

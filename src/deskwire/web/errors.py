@@ -9,10 +9,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from deskwire import telemetry
-from deskwire.desk.refusals import Code, Refusal
+from deskwire.desk.refusals import Code, Refusal, Retry
 
 STATUS: Mapping[Code, int] = {
     Code.BAD_REQUEST: 400,
@@ -65,6 +66,36 @@ def body_of(refusal: Refusal) -> dict[str, Any]:
             "retry": refusal.retry.value,
         }
     }
+
+
+class RefusalShown(BaseModel):
+    """Why a request was refused: `code` for programs, `message` for whoever writes one."""
+
+    code: Code
+    message: str
+    detail: dict[str, Any]
+    retry: Retry
+
+
+class RefusalBody(BaseModel):
+    """The body of every refusal."""
+
+    refusal: RefusalShown
+
+
+def refused_with(*refusals: Refusal) -> dict[int | str, dict[str, Any]]:
+    """A route's refusals for the schema of the API, by status, each an example."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for refusal in refusals:
+        none: dict[str, Any] = {
+            "model": RefusalBody,
+            "description": "Refused",
+            "content": {"application/json": {"examples": {}}},
+        }
+        line = found.setdefault(STATUS[refusal.code], none)
+        examples = line["content"]["application/json"]["examples"]
+        examples[refusal.code.value] = {"value": body_of(refusal)}
+    return found
 
 
 def reply(refusal: Refusal) -> JSONResponse:

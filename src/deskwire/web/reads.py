@@ -10,6 +10,7 @@ from deskwire.desk.refusals import Code, Refusal, invalid
 from deskwire.flows.login import Identity
 from deskwire.storage import views
 from deskwire.storage.views import Views
+from deskwire.web.boot import boot_docs
 from deskwire.web.errors import Refused
 
 STREAM_CHARS_MAX = 96
@@ -36,7 +37,7 @@ def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], in
     router = APIRouter(prefix=f"/api/{realm.value}")
     who_reads = Annotated[Identity, Depends(identity)]
 
-    @router.get("/boot")
+    @router.get("/boot", response_model=None, responses=boot_docs(realm))
     async def boot(who: who_reads) -> dict[str, Any]:
         found = _found(await reads.boot(who.principal), Code.LOGIN_REQUIRED)
         return {**found, "now": now(), "until": who.until}
