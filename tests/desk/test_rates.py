@@ -24,6 +24,8 @@ def test_the_rates_are_those_of_the_design() -> None:
         ("commands", 60, 10),
         ("uploads", 30, 60),
         ("conversations opened", 3, 600),
+        ("wrong passwords for one login name", 10, 900),
+        ("wrong passwords from one address", 50, 900),
     ]
 
 

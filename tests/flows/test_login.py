@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from deskwire.desk.people import Realm
-from deskwire.desk.refusals import Code, Refusal
+from deskwire.desk.rates import PASSWORDS_OF_ADDRESS, PASSWORDS_OF_NAME
+from deskwire.desk.refusals import Code, Refusal, invalid
 from deskwire.flows.login import (
     HASHING_MAX,
     IDLE_MS,
@@ -24,6 +25,7 @@ from deskwire.flows.login import (
     SigninStarted,
     WeComApp,
 )
+from deskwire.storage.attempts import Attempt
 from deskwire.wecom.simulator.world import FaultKind, Person
 from tests.flows.office import PASSWORD, START, Office
 from tests.wecom.town import API, DOMAIN, Town
@@ -438,6 +440,135 @@ async def test_without_a_wecom_app_no_sign_in_begins_or_ends(office: Office) -> 
 
 async def _nobody(_login: str) -> None:
     return None
+
+
+# Too many wrong ones ------------------------------------------------------------------------------
+
+WAIT = Refusal(Code.TOO_MANY, {"retry_after_s": PASSWORDS_OF_NAME.window_s})
+
+
+@pytest.mark.parametrize("name", ["wang", "nobody"])
+async def test_a_name_that_was_guessed_at_too_often_waits_known_or_not(
+    entrance: Entrance, name: str
+) -> None:
+    answers = [
+        await entrance.logins.by_password(name.upper() if n % 2 else name, "wrong", address=str(n))
+        for n in range(PASSWORDS_OF_NAME.most + 1)
+    ]
+    right = await entrance.logins.by_password(name, PASSWORD)
+    other = await entrance.as_agent("chen")
+    entrance.office.now_ms += 1_000 * PASSWORDS_OF_NAME.window_s
+    later = await entrance.logins.by_password(name, "wrong")
+
+    assert answers == [NO_LOGIN] * PASSWORDS_OF_NAME.most + [WAIT]
+    assert (right, later) == (WAIT, NO_LOGIN)
+    assert isinstance(other, SignedIn)
+    assert entrance.office.one("SELECT count(*) FROM password_attempt") == 1
+
+
+async def test_an_address_that_guesses_at_many_names_waits_and_others_do_not(
+    entrance: Entrance,
+) -> None:
+    for n in range(PASSWORDS_OF_ADDRESS.most):
+        entrance.office.write(
+            "INSERT INTO password_attempt VALUES (?, ?, ?, ?)",
+            f"attempt-{n}",
+            bytes([n]) * 32,
+            Attempt("x", "10.0.0.1").address_hash,
+            START,
+        )
+
+    from_there = await entrance.logins.by_password("wang", PASSWORD, address="10.0.0.1")
+    from_here = await entrance.logins.by_password("wang", PASSWORD, address="10.0.0.2")
+
+    assert from_there == WAIT
+    assert isinstance(from_here, SignedIn)
+
+
+async def test_guesses_at_once_and_on_several_nodes_are_counted_one_by_one(
+    entrance: Entrance,
+) -> None:
+    other = Entrance(entrance.office, entrance.town)
+    nodes = (entrance, other)
+
+    answers = await asyncio.gather(
+        *(
+            nodes[n % 2].logins.by_password("wang", "wrong", address=str(n))
+            for n in range(2 * PASSWORDS_OF_NAME.most)
+        )
+    )
+    other.logins.close()
+
+    assert answers.count(NO_LOGIN) == answers.count(WAIT) == PASSWORDS_OF_NAME.most
+
+
+async def test_the_right_password_is_no_guess(entrance: Entrance) -> None:
+    for _ in range(PASSWORDS_OF_NAME.most + 1):
+        await entrance.as_agent()
+
+    assert entrance.office.one("SELECT count(*) FROM password_attempt") == 0
+    assert b"wang" not in Attempt("wang", "10.0.0.1").name_hash
+
+
+# Another one --------------------------------------------------------------------------------------
+
+NEW = "another one, as long"
+
+
+async def test_an_agent_changes_their_own_with_the_one_they_have_and_stays_logged_in(
+    entrance: Entrance,
+) -> None:
+    here, there = await entrance.as_agent(), await entrance.as_agent()
+
+    async def change(current: str | None) -> int | Refusal:
+        return await entrance.logins.change_password(
+            here.identity, "wang", NEW, current=current, address=None
+        )
+
+    wrong = [await change(current) for current in (None, "", "wrong")]
+    changed = await change(PASSWORD)
+
+    assert wrong == [invalid("current")] * 3
+    assert changed == 1
+    assert entrance.ended == [there.identity.login_id]
+    assert isinstance(await entrance.who(Realm.AGENT, here.secret), Identity)
+    assert await entrance.who(Realm.AGENT, there.secret) == NO_LOGIN
+    assert isinstance(await entrance.logins.by_password("wang", NEW), SignedIn)
+    assert entrance.office.sql("SELECT login_id, why FROM access") == [
+        (there.identity.login_id, "password")
+    ]
+
+
+async def test_guesses_at_the_current_one_are_counted_with_those_at_the_door(
+    entrance: Entrance,
+) -> None:
+    here = await entrance.as_agent()
+    for _ in range(PASSWORDS_OF_NAME.most):
+        await entrance.logins.by_password("wang", "wrong")
+
+    answer = await entrance.logins.change_password(
+        here.identity, "wang", NEW, current=PASSWORD, address=None
+    )
+
+    assert answer == WAIT
+
+
+async def test_an_admin_sets_anybodys_and_ends_all_their_logins(entrance: Entrance) -> None:
+    root, wang = await entrance.as_agent("root"), await entrance.as_agent()
+
+    async def change(by: SignedIn, person: str, current: str | None = None) -> int | Refusal:
+        return await entrance.logins.change_password(
+            by.identity, person, NEW, current=current, address=None
+        )
+
+    assert await change(wang, "chen") == Refusal(Code.NOT_ALLOWED)
+    assert await change(wang, "nowhere") == Refusal(Code.NOT_ALLOWED)
+    assert await change(root, "ann") == Refusal(Code.NOT_FOUND)
+    assert await change(root, "wang", current=PASSWORD) == invalid("current")
+    assert await change(root, "root") == invalid("current")
+    assert await change(root, "wang") == 1
+    assert await entrance.who(Realm.AGENT, wang.secret) == NO_LOGIN
+    assert isinstance(await entrance.logins.by_password("wang", NEW), SignedIn)
 
 
 async def test_a_new_password_ends_the_logins_made_with_the_old(entrance: Entrance) -> None:

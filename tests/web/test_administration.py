@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from deskwire.desk.people import Realm
-from tests.flows.office import ANN, CHEN, Office, agent
+from tests.flows.office import ANN, CHEN, PASSWORD, Office, agent
 from tests.web.site import Site, served
 from tests.web.test_socket import beside, closed_with, identified, opening
 
-AGENT, EMPLOYEE, ROOT, ZOE = Realm.AGENT, Realm.EMPLOYEE, agent("root"), agent("zoe")
+AGENT, EMPLOYEE, ROOT = Realm.AGENT, Realm.EMPLOYEE, agent("root")
 OFFICE: list[tuple[str, dict[str, Any]]] = [
     ("save_person", {"person": "zoe", "name": "佐伊", "version": 0}),
     ("save_agent", {"person": "zoe", "login_name": "Zoe", "role": "agent", "version": 0}),
@@ -31,11 +31,18 @@ async def test_an_admin_makes_a_group_with_all_it_needs_and_work_goes_through_it
 ) -> None:
     async with site.browser(ROOT) as root, site.browser(ANN) as ann:
         made = [await root.command(AGENT, name, **said) for name, said in OFFICE]
+        given = await root.put(
+            "/api/agent/agents/zoe/password",
+            json={"password": PASSWORD},
+            headers=root.usual(without="command-id"),
+        )
         asked = {"category_id": "leave", "kind": "text", "body": "年假还有几天？"}
         opened = await ann.command(EMPLOYEE, "open_conversation", **asked)
         conv = opened.json()["result"]["conv_id"]
-        async with site.browser(ZOE) as zoe:
+        async with site.browser() as zoe:
+            logging_in = {"login_name": "zoe", "password": PASSWORD}
             done = [
+                await zoe.send_json("/api/agent/login", logging_in),
                 await zoe.command(AGENT, "claim_conversation", conv),
                 await zoe.command(AGENT, "set_tags", conv, tags=["urgent"], version=0),
                 await zoe.command(AGENT, "post_message", conv, kind="text", body="五天"),
@@ -45,7 +52,8 @@ async def test_an_admin_makes_a_group_with_all_it_needs_and_work_goes_through_it
     assert [(each.status_code, each.json()["result"]) for each in made] == [
         (200, {"version": 1})
     ] * len(OFFICE)
-    assert [each.status_code for each in done] == [200] * 3
+    assert (given.status_code, given.json()) == (200, {"logins_ended": 0})
+    assert [each.status_code for each in done] == [200] * 4
     assert seen.json()["conversation"]["assignee"]["name"] == "佐伊"
     assert seen.json()["entries"][-1]["event"]["data"]["body"] == "五天"
 

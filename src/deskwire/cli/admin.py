@@ -19,10 +19,13 @@ from deskwire.app import Configuration, Desk, loopback_origins, new_id
 from deskwire.cli.console import DATA_DIR, database, fail, insist_on_schema, settings
 from deskwire.storage import migrate, office, people
 from deskwire.storage.engine import StoreInUse, StoreUnavailable, Transaction
-from deskwire.storage.people import AgentRecord, PersonRecord
+from deskwire.storage.people import (
+    PASSWORD_CHARS_MAX,
+    PASSWORD_CHARS_MIN,
+    AgentRecord,
+    PersonRecord,
+)
 
-PASSWORD_CHARS_MIN: Final = 12
-PASSWORD_CHARS_MAX: Final = 256
 NAME_CHARS_MAX: Final = 64
 GROUP: Final = ("support", "IT 支持")
 CATEGORY: Final = ("other", "其他", "Other")

@@ -1,4 +1,7 @@
-"""How often one person may do something: counted over sliding windows, the same on every node."""
+"""How often one person may do something: counted over sliding windows, the same on every node.
+
+Passwords are counted by what was typed and by where from, for nobody is logged in yet.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ DAY_S = 24 * 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """At most `most` in `window_s` seconds for each person."""
+    """At most `most` in `window_s` seconds for each person, or what else is said in `what`."""
 
     what: str
     most: int
@@ -25,7 +28,12 @@ MESSAGES_A_DAY = Rate(what="messages", most=1_000, window_s=DAY_S)
 COMMANDS = Rate(what="commands", most=60, window_s=10)
 UPLOADS = Rate(what="uploads", most=30, window_s=60)
 OPENINGS = Rate(what="conversations opened", most=3, window_s=600)
-RATES = (MESSAGES, MESSAGES_A_DAY, COMMANDS, UPLOADS, OPENINGS)
+PASSWORDS_OF_NAME = Rate(what="wrong passwords for one login name", most=10, window_s=900)
+PASSWORDS_OF_ADDRESS = Rate(what="wrong passwords from one address", most=50, window_s=900)
+RATES = (
+    *(MESSAGES, MESSAGES_A_DAY, COMMANDS, UPLOADS, OPENINGS),
+    *(PASSWORDS_OF_NAME, PASSWORDS_OF_ADDRESS),
+)
 
 _MESSAGES = (COMMANDS, MESSAGES, MESSAGES_A_DAY)
 _OF: Mapping[type[ask.Command], tuple[Rate, ...]] = {

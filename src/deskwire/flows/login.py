@@ -16,9 +16,12 @@ from dataclasses import dataclass
 import argon2
 
 from deskwire import telemetry
+from deskwire.desk.access import Duty, has_duty
 from deskwire.desk.people import PersonId, Principal, Realm
-from deskwire.desk.refusals import Code, Refusal
-from deskwire.storage import logins, people
+from deskwire.desk.rates import PASSWORDS_OF_ADDRESS, PASSWORDS_OF_NAME, one_more
+from deskwire.desk.refusals import Code, Refusal, invalid
+from deskwire.storage import attempts, logins, people
+from deskwire.storage.attempts import Attempt
 from deskwire.storage.engine import Store
 from deskwire.storage.gathering import Gathering
 from deskwire.storage.logins import LoginRecord
@@ -33,7 +36,8 @@ IDLE_MS = {Realm.AGENT: HOUR_MS // 2, Realm.EMPLOYEE: LOGIN_MS_MAX}
 EXTEND_STEP_MS = 60_000
 SIGNIN_MS = 10 * 60 * 1000
 HASHING_MAX = 16  # waiting and running; each takes 19 MiB, so memory must not be the attack
-PASSWORD_CHARS_MAX = 256
+PASSWORD_CHARS_MIN = people.PASSWORD_CHARS_MIN
+PASSWORD_CHARS_MAX = people.PASSWORD_CHARS_MAX
 
 _log = telemetry.logger("flows")
 
@@ -126,34 +130,104 @@ class Logins:
         Returns how many logins have ended, or none where nobody has the login name. Sockets close
         when their nodes look again.
         """
+        async with self._store.reading() as conn:
+            person = await people.agent_named(conn, login_name)
+        if person is None:
+            return None
+        return len(await self._replace_password(person, password, but=None))
+
+    async def change_password(
+        self, who: Identity, person: str, password: str, *, current: str | None, address: str | None
+    ) -> int | Refusal:
+        """Give an agent another password: an administrator anybody, an agent themselves.
+
+        Oneself one has to know the `current` one, administrators too: who finds a browser open must
+        not be able to keep it. Returns how many other logins of theirs have ended; their sockets
+        are closed.
+        """
+        is_own = person == who.principal.person
+        async with self._store.reading() as conn:
+            actor = await people.actor(conn, who.principal)
+            found = await people.credentials_of(conn, person)
+        if actor is None or not (is_own or has_duty(actor, Duty.ADMINISTER)):
+            return Refusal(Code.NOT_ALLOWED)
+        if found is None:
+            return Refusal(Code.NOT_FOUND)
+        if is_own is (current is None):
+            return invalid("current")
+        login_name, stored = found
+        if is_own and (
+            refusal := await self._check(Attempt(login_name, address), stored, current or "")
+        ):
+            return invalid("current") if refusal.code is Code.LOGIN_REQUIRED else refusal
+        but = who.login_id if is_own else None
+        ended = await self._replace_password(PersonId(person), password, but=but)
+        _log.info("password_changed", person=person, by=who.principal.person)
+        for login in ended:
+            await self._end_login(login)
+        return len(ended)
+
+    async def _replace_password(
+        self, person: PersonId, password: str, *, but: str | None
+    ) -> list[str]:
         hashed = await asyncio.get_running_loop().run_in_executor(
             self._threads, self._hasher.hash, password
         )
         async with self._store.writing() as conn:
-            person = await people.set_password_hash(conn, login_name, hashed)
-            if person is None:
-                return None
+            await people.set_password_hash(conn, person, hashed)
             who = Principal(Realm.AGENT, person)
-            return await logins.revoke_all(conn, who, "password", self._now())
+            return await logins.revoke_all(conn, who, "password", self._now(), but=but)
 
-    async def by_password(self, login_name: str, password: str) -> SignedIn | Refusal:
-        """An agent's login. A wrong name and a wrong password cannot be told apart."""
+    async def by_password(
+        self, login_name: str, password: str, *, address: str | None = None
+    ) -> SignedIn | Refusal:
+        """An agent's login. A wrong name and a wrong password cannot be told apart.
+
+        `address` is where it comes from; too many wrong ones from there, or for one name, are
+        refused for a time.
+        """
         if len(password) > PASSWORD_CHARS_MAX:
             return Refusal(Code.LOGIN_REQUIRED)
         async with self._store.reading() as conn:
             found = await people.credentials(conn, login_name)
-        stored = found[1] if found and found[1] else self._nobody
+        stored = found[1] if found else None
+        refusal = await self._check(Attempt(login_name, address), stored, password)
+        if refusal is not None or found is None:
+            return refusal or Refusal(Code.LOGIN_REQUIRED)
+        return await self._sign_in(Principal(Realm.AGENT, found[0]))
+
+    async def _check(self, attempt: Attempt, stored: str | None, password: str) -> Refusal | None:
+        """Whether this is the password; none stored costs the same and never is."""
         if self._places == 0:
             return Refusal(Code.TRY_LATER, {"retry_after_s": 1})
         self._places -= 1
         try:
-            loop = asyncio.get_running_loop()
-            is_right = await loop.run_in_executor(self._threads, self._verify, stored, password)
+            begun = await self._begin(attempt)
+            if isinstance(begun, Refusal):
+                return begun
+            is_right = await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._verify, stored or self._nobody, password
+            )
         finally:
             self._places += 1
-        if not is_right or found is None:
+        if not is_right or stored is None:
             return Refusal(Code.LOGIN_REQUIRED)
-        return await self._sign_in(Principal(Realm.AGENT, found[0]))
+        async with self._store.writing() as conn:
+            await attempts.take_back(conn, begun)
+        return None
+
+    async def _begin(self, attempt: Attempt) -> str | Refusal:
+        """Count the attempt as a wrong one until it turns out otherwise. Returns its id."""
+        attempt_id, now = self._new_id(), self._now()
+        async with self._store.writing() as conn:
+            await attempts.take_turns(conn, attempt)
+            for rate in (PASSWORDS_OF_NAME, PASSWORDS_OF_ADDRESS):
+                oldest = await attempts.oldest_that_counts(conn, attempt, rate)
+                refusal = one_more(rate, oldest, now) if oldest is not None else None
+                if refusal is not None:
+                    return refusal
+            await attempts.begin(conn, attempt, attempt_id, now)
+        return attempt_id
 
     def _verify(self, stored: str, password: str) -> bool:
         try:

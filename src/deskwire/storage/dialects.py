@@ -25,6 +25,7 @@ from sqlalchemy import (
     column,
     event,
     exc,
+    func,
     literal,
     literal_column,
     select,
@@ -56,7 +57,6 @@ PG_TIMEOUTS: Final = {
     "idle_in_transaction_session_timeout": "10000",
 }
 PG_MIGRATION_LOCK: Final = 0x6465736B  # "desk": one process changes the schema at a time
-PG_OFFICE_LOCK: Final = 0x6F666663  # "offc": those who save the office's records take turns
 
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 
@@ -340,10 +340,13 @@ def _(_element: ClockMs, _compiler: Any, **_kw: Any) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 
 
-async def take_turns_in_the_office(conn: AsyncConnection) -> None:
-    """Wait until nobody else saves a record of the office. Held to the end of the transaction."""
+async def take_turns(conn: AsyncConnection, *about: int) -> None:
+    """Wait until no other transaction has any of these numbers (64 bits, signed); keep them to the
+    end of this one. That two subjects share a number costs a wait, nothing else.
+    """
     if conn.dialect.name == "postgresql":  # on SQLite writers take turns in everything
-        await conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({PG_OFFICE_LOCK})")
+        for number in sorted(set(about)):
+            await conn.execute(select(func.pg_advisory_xact_lock(number)))
 
 
 # Full text ----------------------------------------------------------------------------------------

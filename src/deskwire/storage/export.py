@@ -1,9 +1,9 @@
 """Everything the desk holds, as plain values: a line for a row, from one moment of the database.
 
-Left out is what is secret or of the hour (logins and sign-ins, password hashes, answers kept for
-repeated commands, timers and waiting pushes), what was recalled, the search's terms, which come
-from the messages, and uploads that no message names or that are withdrawn. Must never know: where
-the lines go.
+Left out is what is secret or of the hour (logins and sign-ins, password hashes and attempts,
+drafts, answers kept for repeated commands, timers and waiting pushes), what was recalled, the
+search's terms, which come from the messages, and uploads that no message names or that are
+withdrawn. Must never know: where the lines go.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import metadata
 
 LEFT_OUT: Final = frozenset(
-    {"store", "command", "login", "signin", "timer", "push", "withdrawn_original", "searchable"}
+    {
+        *("store", "command", "login", "signin", "password_attempt", "timer", "push", "draft"),
+        *("withdrawn_original", "searchable"),
+    }
 )
 SECRETS: Final = frozenset({"agent.password_hash"})
 TEXTS_OF_JSON: Final = frozenset(

@@ -87,24 +87,34 @@ async def revoke(conn: Transaction, login_id: str, why: str, now: int) -> None:
         await conn.execute(insert(access).values(n=n, login_id=login_id, why=why, at=now))
 
 
-async def revoke_all(conn: Transaction, who: Principal, why: str, now: int) -> int:
-    """End every login of a principal that stands. Returns how many there were."""
-    return await _revoke(conn, who.person, (who.realm,), why, now)
+async def revoke_all(
+    conn: Transaction, who: Principal, why: str, now: int, *, but: str | None = None
+) -> list[str]:
+    """End every login of a principal that stands, `but` one. Returns their ids."""
+    return await _revoke(conn, who.person, (who.realm,), why, now, but)
 
 
-async def revoke_everywhere(conn: Transaction, person_id: PersonId, why: str, now: int) -> int:
+async def revoke_everywhere(
+    conn: Transaction, person_id: PersonId, why: str, now: int
+) -> list[str]:
     """The same for a person, in whatever realm."""
-    return await _revoke(conn, person_id, LOGIN_REALMS, why, now)
+    return await _revoke(conn, person_id, LOGIN_REALMS, why, now, None)
 
 
 async def _revoke(
-    conn: Transaction, person_id: PersonId, realms: Collection[Realm], why: str, now: int
-) -> int:
+    conn: Transaction,
+    person_id: PersonId,
+    realms: Collection[Realm],
+    why: str,
+    now: int,
+    but: str | None,
+) -> list[str]:
     """All rows first, then their numbers: who logs out meanwhile holds a row and waits for one."""
     ended = await conn.scalars(
         update(login)
         .where(login.c.person == person_id, login.c.realm.in_([each.value for each in realms]))
         .where(login.c.revoked.is_(None), login.c.expires > now)
+        .where(login.c.login_id != (but or ""))
         .values(revoked=now)
         .returning(login.c.login_id)
     )
@@ -112,7 +122,7 @@ async def _revoke(
     for login_id in ids:
         n = await log.next_access(conn)
         await conn.execute(insert(access).values(n=n, login_id=login_id, why=why, at=now))
-    return len(ids)
+    return ids
 
 
 async def losses_since(conn: Transaction, n: int) -> list[Loss]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Row
@@ -16,6 +16,9 @@ from deskwire.desk.people import Actor, PersonId, PersonRef, Principal, Realm, R
 from deskwire.storage import dialects
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import agent, group_member, person
+
+PASSWORD_CHARS_MIN: Final = 12
+PASSWORD_CHARS_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,18 +103,28 @@ async def has_agent(conn: Transaction, login_name: str) -> bool:
     return found.first() is not None
 
 
-async def set_password_hash(
-    conn: Transaction, login_name: str, password_hash: str
-) -> PersonId | None:
-    """Whose password this is now; none where nobody has the login name."""
-    changed = await conn.execute(
-        update(agent)
-        .where(agent.c.login_name == login_name.casefold())
-        .values(password_hash=password_hash)
-        .returning(agent.c.person_id)
+async def agent_named(conn: Transaction, login_name: str) -> PersonId | None:
+    """Who has this login name, enabled or not."""
+    found = await conn.scalar(
+        select(agent.c.person_id).where(agent.c.login_name == login_name.casefold())
     )
-    found = changed.scalar_one_or_none()
     return PersonId(found) if found is not None else None
+
+
+async def credentials_of(conn: Transaction, person_id: str) -> tuple[str, str | None] | None:
+    """An agent's login name and password hash; none: no agent."""
+    found = await conn.execute(
+        select(agent.c.login_name, agent.c.password_hash).where(agent.c.person_id == person_id)
+    )
+    row = found.one_or_none()
+    return (row.login_name, row.password_hash) if row else None
+
+
+async def set_password_hash(conn: Transaction, person_id: PersonId, password_hash: str) -> None:
+    """An agent's password is another from now on."""
+    await conn.execute(
+        update(agent).where(agent.c.person_id == person_id).values(password_hash=password_hash)
+    )
 
 
 async def save_person(conn: Transaction, record: PersonRecord) -> None:

@@ -37,10 +37,12 @@ from deskwire.storage.tables import (
     tag,
 )
 
+OFFICE = 0x6F666663  # "offc"
+
 
 async def take_turns(conn: Transaction) -> None:
     """The first thing in a transaction that saves a record, before rights and facts are read."""
-    await dialects.take_turns_in_the_office(conn)
+    await dialects.take_turns(conn, OFFICE)
 
 
 # Facts --------------------------------------------------------------------------------------------

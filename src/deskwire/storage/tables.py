@@ -183,6 +183,20 @@ login = Table(
     Index("ix_login_person", "realm", "person"),
 )
 
+password_attempt = Table(
+    # A password that was not the right one, or is being looked at. Names and addresses as hashes,
+    # for people type their passwords into the wrong field; only the last quarter of an hour.
+    "password_attempt",
+    metadata,
+    Column("attempt_id", String(36), primary_key=True),
+    Column("name_hash", LargeBinary(32), nullable=False),
+    Column("address_hash", LargeBinary(32)),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_password_attempt_name", "name_hash", "at"),
+    Index("ix_password_attempt_address", "address_hash", "at"),
+    Index("ix_password_attempt_at", "at"),
+)
+
 signin = Table(
     # A sign-in under way at WeCom: spent by the one return that brings its state and its cookie.
     "signin",

@@ -13,6 +13,7 @@ from deskwire.flows.login import Identity, Logins, SigninFailed
 from deskwire.storage.views import Views
 from deskwire.web.auth import Cookies
 from deskwire.web.errors import Refused
+from deskwire.web.passwords import address_of
 from deskwire.web.schemas import LoginBody, Nothing
 from deskwire.web.security import Origins
 
@@ -47,8 +48,10 @@ def agent_login_router(identity: Any, logins: Logins, reads: Views, cookies: Coo
     router = APIRouter(prefix="/api/agent")
 
     @router.post("/login")
-    async def login(body: LoginBody, response: Response) -> dict[str, Any]:
-        signed_in = await logins.by_password(body.login_name, body.password)
+    async def login(request: Request, body: LoginBody, response: Response) -> dict[str, Any]:
+        signed_in = await logins.by_password(
+            body.login_name, body.password, address=address_of(request)
+        )
         if isinstance(signed_in, Refusal):
             raise Refused(signed_in)
         cookies.set(response, Realm.AGENT, signed_in)

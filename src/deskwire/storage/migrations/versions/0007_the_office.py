@@ -1,4 +1,5 @@
-"""The office is run from within: versions of what is saved there, canned replies, drafts.
+"""The office is run from within: versions of what is saved there, canned replies, drafts, and the
+wrong passwords of the last minutes.
 
 What stands already has been saved once: its version is 1, for 0 means that there is nothing yet.
 """
@@ -19,6 +20,7 @@ def upgrade() -> None:
         op.execute(f"UPDATE {table} SET version = 1 WHERE version = 0")  # noqa: S608  our names
     _make_replies()
     _make_drafts()
+    _make_attempts()
 
 
 def _make_replies() -> None:
@@ -70,11 +72,29 @@ def _make_drafts() -> None:
     op.create_index("ix_draft_newest", "draft", ["person_id", "at"])
 
 
+def _make_attempts() -> None:
+    op.create_table(
+        "password_attempt",
+        sa.Column("attempt_id", sa.String(length=36), nullable=False),
+        sa.Column("name_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("address_hash", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("attempt_id", name=op.f("pk_password_attempt")),
+    )
+    for name, columns in (
+        ("name", ["name_hash", "at"]),
+        ("address", ["address_hash", "at"]),
+        ("at", ["at"]),
+    ):
+        op.create_index(f"ix_password_attempt_{name}", "password_attempt", columns)
+
+
 def _version(default: sa.TextClause | None) -> sa.Column[Any]:
     return sa.Column("version", sa.Integer(), nullable=False, server_default=default)
 
 
 def downgrade() -> None:
+    op.drop_table("password_attempt")
     op.drop_table("draft")
     op.drop_table("canned_reply")
     for table in ("setting", "agent", "person"):
