@@ -49,6 +49,7 @@ from deskwire.web.health import health_router
 from deskwire.web.login import agent_login_router, me_router, signin_router
 from deskwire.web.pages import STATIC, add_pages
 from deskwire.web.passwords import passwords_router
+from deskwire.web.people import people_router
 from deskwire.web.reads import reads_router
 from deskwire.web.schemas import CommandBody, parse_command
 from deskwire.web.security import Door, Origins
@@ -220,6 +221,7 @@ class Desk:
         agent = identity_in(Realm.AGENT, self.logins, cookies)
         api.include_router(agent_login_router(agent, self.logins, reads, cookies))
         api.include_router(agent_router(agent, reads))
+        api.include_router(people_router(agent, reads))
         api.include_router(passwords_router(agent, self.logins))
         api.include_router(signin_router(self.logins, cookies, origins))
         api.include_router(health_router(self._is_ready))

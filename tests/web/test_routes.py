@@ -29,6 +29,7 @@ READS = {
     "/conversations/{conv_id}/messages": "those who see it",
     "/events": "those who see it",
     "/rows": "everybody",
+    "/people": "admins",
     "/attachments/{attachment_id}": "those who see it",
 }
 ATTACHMENT = "attachment-1"
@@ -189,6 +190,10 @@ async def test_every_read_shows_a_conversation_to_those_who_see_it_alone(
 
         if not is_in:
             assert answer.status_code == 401, (name, path)
+        elif kind == "admins":
+            assert answer.status_code == (200 if name == "an admin" else 403), (name, path)
+            assert conv not in answer.text
+            continue
         elif kind == "everybody":
             assert answer.status_code == 200, (name, path)
         else:

@@ -23,6 +23,7 @@ from deskwire.desk.marks import Mark, as_employees_see
 from deskwire.desk.people import Actor, Principal, Realm
 from deskwire.storage import (
     conversations,
+    directory,
     lists,
     log,
     marks,
@@ -47,6 +48,7 @@ from deskwire.storage.tables import (
 __all__ = ["Filters", "NoCursor", "Views"]  # for the door, which knows no other file of this room
 
 ROWS_MAX = 100
+PEOPLE_MAX = directory.PAGE_MAX
 MINE_MAX = 150
 OWN_MAX = 20
 BOARD_MAX = 500
@@ -117,6 +119,15 @@ class Views:
         """List lines of those among the ids that this principal may see."""
         async with self._seeing(who) as (conn, actor):
             return await rows_by_id(conn, actor, conv_ids) if actor else None
+
+    async def people(
+        self, who: Principal, *, q: str | None, after: str | None, limit: int
+    ) -> Json | None:
+        """A page of everybody the desk knows, for whoever administers it."""
+        async with self._seeing(who) as (conn, actor):
+            if actor is None or not access.has_duty(actor, access.Duty.ADMINISTER):
+                return None
+            return await directory.people(conn, q=q, after=after, limit=limit)
 
     async def me(self, who: Principal) -> Json | None:
         """The principal's own particulars."""
