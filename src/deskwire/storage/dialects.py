@@ -19,6 +19,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     NullPool,
+    Select,
     Table,
     Text,
     cast,
@@ -373,7 +374,7 @@ def has_phrases(
     if conn.dialect.name == "sqlite":
         name = f"{searched.name}_index"
         asked = " AND ".join(f'"{" ".join(phrase)}" *' for phrase in phrases)
-        found = select(column("rowid")).select_from(table(name))
+        found: Select[Any] = select(column("rowid")).select_from(table(name))
         (key,) = searched.primary_key
         return key.in_(found.where(literal_column(name).bool_op("MATCH")(asked)))
     asked = " & ".join(f"({' <-> '.join(_lexemes_asked(phrase))})" for phrase in phrases)
