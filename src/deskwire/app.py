@@ -31,6 +31,7 @@ from deskwire.flows.marks import Marks
 from deskwire.flows.places import Places
 from deskwire.flows.timers import Timers
 from deskwire.flows.watch import DeskGate
+from deskwire.realtime.codes import Code as CloseCode
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import ConnectionId, LoginId
 from deskwire.realtime.manager import ConnectionManager, Policy
@@ -39,6 +40,7 @@ from deskwire.storage.due import Clock, DatabaseClock, GivenClock
 from deskwire.storage.engine import DatabaseUrl, Store, StoreUnavailable
 from deskwire.storage.files import LocalFiles
 from deskwire.storage.log import SqlLog
+from deskwire.storage.logins import KICKED
 from deskwire.storage.views import Views
 from deskwire.web.agent import agent_router
 from deskwire.web.auth import Cookies, identity_in
@@ -139,7 +141,7 @@ class Desk:
             wecom=self._wecom,
             now=self.now,
             new_id=new_id,
-            end_login=lambda login: self.manager.end_login(LoginId(login)),
+            end_login=self._end_login,
         )
 
         self._join_the_clock()
@@ -164,6 +166,10 @@ class Desk:
             TimerKind.HOURS_EDGE: self._dispatcher.edge,
         }
         self._timers = Timers(store, execute=execute, clock=clock, others=others)
+
+    async def _end_login(self, login: str, why: str) -> None:
+        code = CloseCode.KICKED if why == KICKED else CloseCode.LOGGED_OUT
+        await self.manager.end_login(LoginId(login), code)
 
     def _ring(self, stream: str, position: int) -> None:
         self.manager.ring(stream, position)

@@ -128,7 +128,7 @@ def test_a_name_outside_its_bounds_is_refused(tmp_path: Path, name: str) -> None
 def test_a_lost_password_is_replaced_and_ends_the_logins_of_the_agent_alone(
     database: Database,
 ) -> None:
-    logins = "INSERT INTO login VALUES (?, ?, ?, ?, 1, 1, 9000000000000, NULL)"
+    logins = "INSERT INTO login VALUES (?, ?, ?, ?, 1, 1, 9000000000000, NULL, NULL, NULL)"
     database.write(logins, b"1" * 32, "login-1", Realm.AGENT.value, "mei")
     database.write(logins, b"2" * 32, "login-2", Realm.EMPLOYEE.value, "mei")
     database.write(logins, b"3" * 32, "login-3", Realm.AGENT.value, "wang")

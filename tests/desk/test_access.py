@@ -24,6 +24,7 @@ from deskwire.desk.access import (
     has_duty,
     looks_in_from_outside,
     may,
+    may_end_login,
     may_load,
     may_send,
     sees,
@@ -280,6 +281,14 @@ def test_a_duty_is_theirs_who_hold_its_office(duty: Duty) -> None:
 
 def test_a_supervisor_has_no_duty_where_no_group_is_named() -> None:
     assert not has_duty(PEOPLE["supervisor"], Duty.ANOTHERS_AVAILABILITY)
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_a_login_is_ended_by_its_owner_or_an_admin(who: str) -> None:
+    actor, other = EVERYBODY[who], PEOPLE["colleague"].principal
+
+    assert may_end_login(actor, actor.principal)
+    assert may_end_login(actor, other) == (who in {"admin", "colleague"})
 
 
 # Streams -----------------------------------------------------------------------------------------

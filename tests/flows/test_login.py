@@ -40,7 +40,7 @@ class Entrance:
         self.office = office
         self.town = town
         self.client = town.client()
-        self.ended: list[str] = []
+        self.ended: list[tuple[str, str]] = []
         self.logins = Logins(
             office.store,
             wecom=WeComApp(
@@ -55,8 +55,8 @@ class Entrance:
             end_login=self._end,
         )
 
-    async def _end(self, login: str) -> None:
-        self.ended.append(login)
+    async def _end(self, login: str, why: str) -> None:
+        self.ended.append((login, why))
 
     async def start(self, target: str = "/h5") -> SigninStarted:
         started = await self.logins.start(Realm.EMPLOYEE, target)
@@ -277,7 +277,7 @@ async def test_logging_out_ends_that_login_alone_and_closes_its_sockets(
 
     assert await entrance.who(Realm.AGENT, first.secret) == NO_LOGIN
     assert isinstance(await entrance.who(Realm.AGENT, second.secret), Identity)
-    assert entrance.ended == [first.identity.login_id]
+    assert entrance.ended == [(first.identity.login_id, "logged_out")]
     assert entrance.office.sql("SELECT n, login_id, why FROM access") == [
         (1, first.identity.login_id, "logged_out")
     ]
@@ -438,7 +438,7 @@ async def test_without_a_wecom_app_no_sign_in_begins_or_ends(office: Office) -> 
     assert begun == ended == SigninFailed(why="no_wecom")
 
 
-async def _nobody(_login: str) -> None:
+async def _nobody(_login: str, _why: str) -> None:
     return None
 
 
@@ -530,7 +530,7 @@ async def test_an_agent_changes_their_own_with_the_one_they_have_and_stays_logge
 
     assert wrong == [invalid("current")] * 3
     assert changed == 1
-    assert entrance.ended == [there.identity.login_id]
+    assert entrance.ended == [(there.identity.login_id, "password")]
     assert isinstance(await entrance.who(Realm.AGENT, here.secret), Identity)
     assert await entrance.who(Realm.AGENT, there.secret) == NO_LOGIN
     assert isinstance(await entrance.logins.by_password("wang", NEW), SignedIn)

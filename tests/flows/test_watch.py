@@ -191,6 +191,15 @@ async def test_logins_say_how_they_stand(office: Office, gate: Gate) -> None:
     }
 
 
+async def test_who_was_sent_away_is_told_so_on_every_node(gate: Gate) -> None:
+    login = await gate.login(WANG)
+    await gate.revoke(login, "kicked")
+
+    found = await gate.gate.logins([login])
+
+    assert found[login].ended == "disabled"
+
+
 async def test_signs_and_reports_are_handed_on(gate: Gate) -> None:
     report: Any = object()
 

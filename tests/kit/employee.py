@@ -38,7 +38,7 @@ def logged_in(client: httpx.Client, database: Database, realm: str, person: str)
     """With a login of either realm, as both roads make them."""
     secret, now, hour_ms = uuid.uuid4().hex, now_ms(), 3600 * 1000
     database.write(
-        "INSERT INTO login VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+        "INSERT INTO login VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)",
         hashlib.sha256(secret.encode()).digest(),
         uuid.uuid4().hex,
         realm,

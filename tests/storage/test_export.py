@@ -55,7 +55,10 @@ async def test_bodies_come_out_as_values(office: Office) -> None:
 
 
 async def test_no_secret_and_nothing_of_the_hour_is_in_it(office: Office) -> None:
-    login = "INSERT INTO login VALUES (?, 'login-canary', 'agent', 'wang', 1, 1, 2, NULL)"
+    login = (
+        "INSERT INTO login VALUES"
+        " (?, 'login-canary', 'agent', 'wang', 1, 1, 2, NULL, 'browser-canary', NULL)"
+    )
     office.write(login, b"secret-hash-canary".ljust(32))
 
     text = json.dumps(await exported(office))

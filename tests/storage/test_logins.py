@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 
-from deskwire.desk.people import Principal, Realm
+from deskwire.desk.people import LOGIN_REALMS, Principal, Realm
 from deskwire.storage import log, logins
 from deskwire.storage.logins import LoginRecord
-from tests.flows.office import ANN, MEI, START, WANG, Office, agent
+from tests.flows.office import ANN, CHEN, MEI, START, WANG, Office, agent, employee
 
+AS_EMPLOYEE = employee("wang")
 SIGNIN = {
     "state_hash": b"s" * 32,
     "cookie_hash": b"c" * 32,
@@ -135,3 +136,29 @@ async def test_a_new_sign_in_sweeps_those_past_their_time(office: Office) -> Non
         await logins.start_signin(conn, **later)  # type: ignore[arg-type]
 
     assert office.sql("SELECT state_hash FROM signin") == [(b"t" * 32,)]
+
+
+async def test_the_logins_that_stand_are_listed_the_newest_first(office: Office) -> None:
+    late = LoginRecord(
+        id="login-3", principal=WANG, created=START + 1, expires=START + 20, browser="Firefox"
+    )
+    await created(office, record(1), late, record(4), record(5, CHEN), record(6, AS_EMPLOYEE))
+    async with office.store.writing() as conn:
+        await logins.revoke(conn, "login-4", "logged_out", START)
+
+    async with office.store.reading() as conn:
+        found = [
+            await logins.standing(conn, person_id=WANG.person, realms=realms, now=now)
+            for realms, now in (
+                ([Realm.AGENT], START),
+                (LOGIN_REALMS, START),
+                (LOGIN_REALMS, START + 10),
+            )
+        ]
+
+    assert [[each.id for each in some] for some in found] == [
+        ["login-3", "login-1"],
+        ["login-3", "login-6", "login-1"],
+        ["login-3"],
+    ]
+    assert (found[0][0].browser, found[0][1].browser) == ("Firefox", "")

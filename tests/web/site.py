@@ -66,7 +66,7 @@ class Site:
         number = next(_numbers)
         secret = f"secret-{number}"
         self.office.write(
-            "INSERT INTO login VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO login VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)",
             hashlib.sha256(secret.encode()).digest(),
             f"login-{number}",
             who.realm.value,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from http.cookies import Morsel, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
@@ -8,8 +10,11 @@ import pytest
 
 from deskwire.desk.people import LOGIN_REALMS, Realm
 from deskwire.web.login import local_path
-from tests.flows.office import ANN, MEI, PASSWORD, START, WANG, Office, agent
-from tests.web.site import URL, Browser, Site, refusal
+from tests.flows.conftest import KINDS
+from tests.flows.office import ANN, LINA, MEI, PASSWORD, START, WANG, Office, agent
+from tests.kit.databases import Database
+from tests.web.site import URL, Browser, Site, refusal, served
+from tests.web.sockets import closed_with, connected, is_alive, logged_in, login_of
 
 HALF_AN_HOUR_MS = 30 * 60 * 1000
 
@@ -169,6 +174,109 @@ async def test_a_login_of_one_realm_is_none_in_the_other(site: Site) -> None:
         ]
 
     assert [refusal(answer)[:2] for answer in answers] == [(401, "login_required")] * 3
+
+
+# Logins -------------------------------------------------------------------------------------------
+
+
+def ids(answer: httpx.Response) -> list[str]:
+    return [found["id"] for found in answer.json()["logins"]]
+
+
+async def revoked(browser: Browser, realm: Realm, login_id: str) -> httpx.Response:
+    return await browser.delete(f"/api/{realm.value}/logins/{login_id}", headers=browser.usual())
+
+
+async def test_ones_own_logins_are_listed_and_say_which_browser_it_is(site: Site) -> None:
+    async with site.browser() as first, site.browser() as second:
+        for browser, name in ((first, "Firefox on the desk\x1b"), (second, "y" * 300)):
+            browser.headers["user-agent"] = name
+            await log_in(browser)
+        answer = await first.get("/api/agent/logins")
+
+    found = {each.pop("id"): each for each in answer.json()["logins"]}
+    shared = {"realm": "agent", "created": START, "seen": START, "until": START + HALF_AN_HOUR_MS}
+    assert sorted(found.values(), key=lambda each: str(each["browser"])) == [
+        {**shared, "browser": "Firefox on the desk", "is_this": True},
+        {**shared, "browser": "y" * 200, "is_this": False},
+    ]
+
+
+async def test_only_an_admin_sees_and_ends_the_logins_of_others(site: Site) -> None:
+    site.login(agent("mei"))
+    async with (
+        site.browser(MEI) as mei,
+        site.browser(ANN) as ann,
+        site.browser(LINA) as lina,
+        site.browser(agent("root")) as root,
+    ):
+        own = ids(await mei.get("/api/employee/logins"))
+        asked = [
+            await lina.get("/api/agent/logins?person=mei"),
+            await ann.get("/api/employee/logins?person=ann"),
+            await root.get("/api/agent/logins?person=nobody"),
+            await revoked(lina, Realm.AGENT, own[0]),
+            await revoked(ann, Realm.EMPLOYEE, own[0]),
+            await revoked(mei, Realm.EMPLOYEE, "no-such-login"),
+        ]
+        both = (await root.get("/api/agent/logins?person=mei")).json()["logins"]
+        ended = [(await revoked(root, Realm.AGENT, each["id"])).status_code for each in both]
+        left = await root.get("/api/agent/logins?person=mei")
+        after = await mei.get("/api/employee/boot")
+
+    assert [refusal(answer)[:2] for answer in asked] == [
+        (403, "not_allowed"),
+        (403, "not_allowed"),
+        (404, "not_found"),
+        (404, "not_found"),
+        (404, "not_found"),
+        (404, "not_found"),
+    ]
+    assert len(own) == 1
+    assert {each["realm"] for each in both} == {"agent", "employee"}
+    assert (ended, ids(left), after.status_code) == ([200, 200], [], 401)
+
+
+async def test_ending_the_login_one_asks_with_takes_the_cookie_back(site: Site) -> None:
+    async with site.browser(WANG) as browser, site.browser(WANG) as other:
+        mine, theirs = (login_of(site, each.cookies["deskwire-agent"]) for each in (browser, other))
+        answers = [await revoked(browser, Realm.AGENT, each) for each in (theirs, theirs, mine)]
+        again = await revoked(browser, Realm.AGENT, mine)
+
+    assert [answer.json() for answer in answers] == [{}, {}, {}]
+    assert "set-cookie" not in answers[0].headers
+    assert cookie_of(answers[2], "deskwire-agent")["max-age"] == "0"
+    assert again.status_code == 401
+
+
+@pytest.mark.parametrize("database", KINDS, indirect=True)
+async def test_a_login_that_is_ended_closes_its_sockets_on_every_node(
+    office: Office, database: Database
+) -> None:
+    """The second node learns it from the store alone. On SQLite there is one node."""
+    async with AsyncExitStack() as both:
+        one = await both.enter_async_context(served(office))
+        several = database.kind == "postgresql"
+        other = await both.enter_async_context(served(office)) if several else one
+        own, kicked, kept = [await logged_in(one, who) for who in (WANG, ANN, WANG)]
+        sockets = [
+            await both.enter_async_context(connected(node, who, secret=secret))
+            for node in (one, other)
+            for who, secret in ((WANG, own), (ANN, kicked), (WANG, kept))
+        ]
+        wang = await both.enter_async_context(one.browser())
+        wang.cookies.set("deskwire-agent", own)
+        root = await both.enter_async_context(await asyncio.to_thread(one.browser, agent("root")))
+
+        answers = [
+            await revoked(root, Realm.AGENT, login_of(one, kicked)),
+            await revoked(wang, Realm.AGENT, login_of(one, own)),
+        ]
+        codes = [await closed_with(sockets[n]) for n in (0, 1, 3, 4)]
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert codes == [4507, 4506, 4507, 4506]
+        assert [await is_alive(sockets[n]) for n in (2, 5)] == [True, True]
 
 
 # The sign-in at WeCom -----------------------------------------------------------------------------

@@ -30,6 +30,7 @@ READS = {
     "/events": "those who see it",
     "/rows": "everybody",
     "/people": "admins",
+    "/logins": "no conversation in it",
     "/attachments/{attachment_id}": "those who see it",
 }
 ATTACHMENT = "attachment-1"
@@ -66,12 +67,18 @@ def api_routes(site: Site) -> dict[tuple[str, str], APIRoute]:
     }
 
 
-def asks_who(route: APIRoute) -> bool:
-    return any(
-        dependency.call is not None
-        and dependency.call.__qualname__ == "identity_in.<locals>.identity"
+def asked_who(route: APIRoute) -> list[Any]:
+    """The dependencies that say who asks."""
+    return [
+        dependency.call
         for dependency in route.dependant.dependencies
-    )
+        if dependency.call is not None
+        and dependency.call.__qualname__ == "identity_in.<locals>.identity"
+    ]
+
+
+def asks_who(route: APIRoute) -> bool:
+    return bool(asked_who(route))
 
 
 async def test_the_walk_finds_every_route_that_the_schema_knows(site: Site) -> None:
@@ -91,9 +98,7 @@ async def test_no_route_of_the_api_is_without_a_login_but_the_way_in(site: Site)
 async def test_every_route_asks_for_the_login_of_its_own_realm(site: Site) -> None:
     for (_, path), route in api_routes(site).items():
         realms = {
-            inspect.getclosurevars(dependency.call).nonlocals["realm"]
-            for dependency in route.dependant.dependencies
-            if dependency.call is not None and asks_who(route)
+            inspect.getclosurevars(identity).nonlocals["realm"] for identity in asked_who(route)
         }
         assert realms <= {Realm(path.split("/")[2])}
 
@@ -133,6 +138,7 @@ async def ask(
     site: Site, cookies: dict[str, str], method: str, path: str, conv: str
 ) -> httpx.Response:
     path = path.replace("{conv_id}", conv).replace("{attachment_id}", ATTACHMENT)
+    path = path.replace("{login_id}", "login-1")
     query = {
         "events": {"stream": f"conv:{conv}"},
         "rows": {"ids": conv},
@@ -193,6 +199,9 @@ async def test_every_read_shows_a_conversation_to_those_who_see_it_alone(
         elif kind == "admins":
             assert answer.status_code == (200 if name == "an admin" else 403), (name, path)
             assert conv not in answer.text
+            continue
+        elif kind == "no conversation in it":
+            assert (answer.status_code, conv in answer.text) == (200, False), (name, path)
             continue
         elif kind == "everybody":
             assert answer.status_code == 200, (name, path)

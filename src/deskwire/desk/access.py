@@ -153,6 +153,7 @@ class Duty(StrEnum):
     OWN_REPLY = "canned replies of one's own"
     GROUP_REPLY = "canned replies of a group"
     EVERYBODYS_REPLY = "canned replies for all"
+    OTHERS_LOGINS = "see and end others' logins"
     ADMINISTER = "people, groups, categories, tags, settings"
 
 
@@ -172,6 +173,7 @@ DUTIES: Mapping[Duty, Office] = {
     Duty.OWN_REPLY: Office.AGENT,
     Duty.GROUP_REPLY: Office.GROUP_SUPERVISOR,
     Duty.EVERYBODYS_REPLY: Office.ADMIN,
+    Duty.OTHERS_LOGINS: Office.ADMIN,
     Duty.ADMINISTER: Office.ADMIN,
 }
 
@@ -373,6 +375,11 @@ def has_duty(actor: Actor, duty: Duty, groups: frozenset[str] = frozenset()) -> 
             return actor.is_agent and (actor.is_admin or any(map(actor.supervises, sorted(groups))))
         case Office.ADMIN:
             return actor.is_agent and actor.is_admin
+
+
+def may_end_login(actor: Actor, owner: Principal) -> bool:
+    """Whether this principal may see and end a login of `owner`: their own, admins anybody's."""
+    return actor.principal == owner or has_duty(actor, Duty.OTHERS_LOGINS)
 
 
 def looks_in_from_outside(actor: Actor, sight: Sight) -> bool:

@@ -12,19 +12,20 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import argon2
 
 from deskwire import telemetry
-from deskwire.desk.access import Duty, has_duty
-from deskwire.desk.people import PersonId, Principal, Realm
+from deskwire.desk.access import Duty, has_duty, may_end_login
+from deskwire.desk.people import LOGIN_REALMS, PersonId, Principal, Realm
 from deskwire.desk.rates import PASSWORDS_OF_ADDRESS, PASSWORDS_OF_NAME, one_more
 from deskwire.desk.refusals import Code, Refusal, invalid
 from deskwire.storage import attempts, logins, people
 from deskwire.storage.attempts import Attempt
 from deskwire.storage.engine import Store
 from deskwire.storage.gathering import Gathering
-from deskwire.storage.logins import LoginRecord
+from deskwire.storage.logins import LoginRecord, StandingLogin
 from deskwire.wecom.client import WeComClient
 from deskwire.wecom.errors import Invisible, LoginCode, WeComFault
 from deskwire.wecom.messages import Member, MemberStatus
@@ -38,6 +39,10 @@ SIGNIN_MS = 10 * 60 * 1000
 HASHING_MAX = 16  # waiting and running; each takes 19 MiB, so memory must not be the attack
 PASSWORD_CHARS_MIN = people.PASSWORD_CHARS_MIN
 PASSWORD_CHARS_MAX = people.PASSWORD_CHARS_MAX
+BROWSER_CHARS_MAX = 200
+LOGGED_OUT = "logged_out"
+
+Standing: TypeAlias = StandingLogin
 
 _log = telemetry.logger("flows")
 
@@ -94,7 +99,10 @@ class WeComApp:
 
 
 class Logins:
-    """Makes, finds, extends and ends logins. Passwords are hashed on two threads of its own."""
+    """Makes, finds, extends and ends logins. Passwords are hashed on two threads of its own.
+
+    `end_login(login_id, why)` closes a login's sockets after the COMMIT that ended it.
+    """
 
     def __init__(
         self,
@@ -103,7 +111,7 @@ class Logins:
         wecom: WeComApp | None,
         now: Callable[[], int],
         new_id: Callable[[], str],
-        end_login: Callable[[str], Awaitable[None]],
+        end_login: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._store = store
         self._wecom = wecom
@@ -164,7 +172,7 @@ class Logins:
         ended = await self._replace_password(PersonId(person), password, but=but)
         _log.info("password_changed", person=person, by=who.principal.person)
         for login in ended:
-            await self._end_login(login)
+            await self._end_login(login, "password")
         return len(ended)
 
     async def _replace_password(
@@ -179,12 +187,12 @@ class Logins:
             return await logins.revoke_all(conn, who, "password", self._now(), but=but)
 
     async def by_password(
-        self, login_name: str, password: str, *, address: str | None = None
+        self, login_name: str, password: str, *, address: str | None = None, browser: str = ""
     ) -> SignedIn | Refusal:
         """An agent's login. A wrong name and a wrong password cannot be told apart.
 
         `address` is where it comes from; too many wrong ones from there, or for one name, are
-        refused for a time.
+        refused for a time. `browser` is how the browser calls itself.
         """
         if len(password) > PASSWORD_CHARS_MAX:
             return Refusal(Code.LOGIN_REQUIRED)
@@ -194,7 +202,7 @@ class Logins:
         refusal = await self._check(Attempt(login_name, address), stored, password)
         if refusal is not None or found is None:
             return refusal or Refusal(Code.LOGIN_REQUIRED)
-        return await self._sign_in(Principal(Realm.AGENT, found[0]))
+        return await self._sign_in(Principal(Realm.AGENT, found[0]), browser)
 
     async def _check(self, attempt: Attempt, stored: str | None, password: str) -> Refusal | None:
         """Whether this is the password; none stored costs the same and never is."""
@@ -258,7 +266,7 @@ class Logins:
         return SigninStarted(url=authorize_url(start, open_url=app.open_url), cookie=cookie)
 
     async def finish(
-        self, realm: Realm, *, code: str, state: str, cookie: str
+        self, realm: Realm, *, code: str, state: str, cookie: str, browser: str = ""
     ) -> SigninDone | SigninFailed:
         """End a sign-in: the state must be this browser's and unspent, the code WeCom's."""
         if self._wecom is None:
@@ -276,7 +284,7 @@ class Logins:
         person = await self._identify(self._wecom.client, code)
         if isinstance(person, SigninFailed):
             return person
-        signed_in = await self._sign_in(Principal(realm, person))
+        signed_in = await self._sign_in(Principal(realm, person), browser)
         if isinstance(signed_in, Refusal):
             return SigninFailed(why="scope")
         return SigninDone(signed_in=signed_in, target=target)
@@ -305,10 +313,14 @@ class Logins:
                 conn, userid=userid, name=name, department=department, new_id=self._new_id()
             )
 
-    async def _sign_in(self, who: Principal) -> SignedIn | Refusal:
+    async def _sign_in(self, who: Principal, browser: str) -> SignedIn | Refusal:
         secret, now = secrets.token_urlsafe(32), self._now()
         record = LoginRecord(
-            id=self._new_id(), principal=who, created=now, expires=now + IDLE_MS[who.realm]
+            id=self._new_id(),
+            principal=who,
+            created=now,
+            expires=now + IDLE_MS[who.realm],
+            browser=_printable(browser),
         )
         async with self._store.writing() as conn:
             if await people.actor(conn, who) is None:
@@ -344,8 +356,38 @@ class Logins:
     async def end(self, identity: Identity) -> None:
         """Log out: its sockets close, here at once and elsewhere when they look again."""
         async with self._store.writing() as conn:
-            await logins.revoke(conn, identity.login_id, "logged_out", self._now())
-        await self._end_login(identity.login_id)
+            await logins.revoke(conn, identity.login_id, LOGGED_OUT, self._now())
+        await self._end_login(identity.login_id, LOGGED_OUT)
+
+    async def standing(self, who: Principal, person: str | None) -> Sequence[Standing] | Refusal:
+        """One's own logins in this realm, or all those of a person, where one may see them."""
+        async with self._store.reading() as conn:
+            actor = await people.actor(conn, who)
+            if actor is None:
+                return Refusal(Code.LOGIN_REQUIRED)
+            if person is not None and not has_duty(actor, Duty.OTHERS_LOGINS):
+                return Refusal(Code.NOT_ALLOWED)
+            of, realms = (who.person, [who.realm]) if person is None else (person, LOGIN_REALMS)
+            if await people.by_id(conn, of) is None:
+                return Refusal(Code.NOT_FOUND)
+            return await logins.standing(
+                conn, person_id=PersonId(of), realms=realms, now=self._now()
+            )
+
+    async def revoke(self, who: Principal, login_id: str) -> Refusal | None:
+        """End a login of one's own, or anybody's where one may; again changes nothing.
+
+        Its sockets close, here at once and elsewhere when they look again.
+        """
+        async with self._store.writing() as conn:
+            record = (await logins.by_ids(conn, [login_id])).get(login_id)
+            actor = await people.actor(conn, who)
+            if record is None or actor is None or not may_end_login(actor, record.principal):
+                return Refusal(Code.NOT_FOUND)
+            why = LOGGED_OUT if record.principal == who else logins.KICKED
+            await logins.revoke(conn, login_id, why, self._now())
+        await self._end_login(login_id, why)
+        return None
 
     def _is_good(self, record: LoginRecord, realm: Realm) -> bool:
         return (
@@ -358,6 +400,11 @@ class Logins:
 
 def _identity(record: LoginRecord) -> Identity:
     return Identity(principal=record.principal, login_id=record.id, until=record.expires)
+
+
+def _printable(browser: str) -> str:
+    """As it was said, without what no line of text has."""
+    return "".join(each for each in browser if each.isprintable())[:BROWSER_CHARS_MAX]
 
 
 def _hashed(secret: str) -> bytes:

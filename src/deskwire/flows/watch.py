@@ -101,9 +101,13 @@ def _permit(actor: Actor, name: str, sights: Mapping[str, access.Sight]) -> port
 
 
 def _state(record: logins.LoginRecord) -> port.LoginState:
-    # A disabled person's logins are revoked as well, and the page says which of the two it is.
-    ended = "disabled" if record.is_disabled else "logged_out" if record.revoked else None
-    return port.LoginState(until_ms=record.expires, ended=ended)
+    return port.LoginState(until_ms=record.expires, ended=_ended(record))
+
+
+def _ended(record: logins.LoginRecord) -> str | None:
+    if record.is_disabled or record.why == logins.KICKED:
+        return "disabled"
+    return "logged_out" if record.revoked else None
 
 
 def _loss(found: logins.Loss) -> port.Loss:

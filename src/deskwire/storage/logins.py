@@ -14,10 +14,17 @@ from deskwire.storage import log
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import access, login, person, signin
 
+STANDING_MAX = 100
+KICKED = "kicked"  # ended by an administrator; the browser is told so
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRecord:
-    """A signed-in browser. `id` is no secret; times are Unix ms."""
+    """A signed-in browser. `id` is no secret; times are Unix ms.
+
+    `browser` is how it calls itself; `why` is said of one that was ended: logged_out, password,
+    kicked.
+    """
 
     id: str
     principal: Principal
@@ -25,6 +32,20 @@ class LoginRecord:
     expires: int
     revoked: int | None = None
     is_disabled: bool = False
+    browser: str = ""
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingLogin:
+    """A login that may be used. `seen` is when its end was last moved, or when it was made."""
+
+    id: str
+    principal: Principal
+    browser: str
+    created: int
+    seen: int
+    expires: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +69,7 @@ async def create(conn: Transaction, secret_hash: bytes, record: LoginRecord) -> 
             created=record.created,
             seen=record.created,
             expires=record.expires,
+            browser=record.browser or None,
         )
     )
 
@@ -80,11 +102,35 @@ async def revoke(conn: Transaction, login_id: str, why: str, now: int) -> None:
     changed = await conn.execute(
         update(login)
         .where(login.c.login_id == login_id, login.c.revoked.is_(None))
-        .values(revoked=now)
+        .values(revoked=now, why=why)
     )
     if changed.rowcount:
         n = await log.next_access(conn)
         await conn.execute(insert(access).values(n=n, login_id=login_id, why=why, at=now))
+
+
+async def standing(
+    conn: Transaction, *, person_id: PersonId, realms: Collection[Realm], now: int
+) -> list[StandingLogin]:
+    """The person's logins in these realms that may be used, the newest first; at most 100."""
+    rows = await conn.execute(
+        select(login)
+        .where(login.c.person == person_id, login.c.realm.in_([each.value for each in realms]))
+        .where(login.c.revoked.is_(None), login.c.expires > now)
+        .order_by(login.c.created.desc(), login.c.login_id.desc())
+        .limit(STANDING_MAX)
+    )
+    return [
+        StandingLogin(
+            id=row.login_id,
+            principal=Principal(Realm(row.realm), PersonId(row.person)),
+            browser=row.browser or "",
+            created=row.created,
+            seen=row.seen,
+            expires=row.expires,
+        )
+        for row in rows
+    ]
 
 
 async def revoke_all(
@@ -115,7 +161,7 @@ async def _revoke(
         .where(login.c.person == person_id, login.c.realm.in_([each.value for each in realms]))
         .where(login.c.revoked.is_(None), login.c.expires > now)
         .where(login.c.login_id != (but or ""))
-        .values(revoked=now)
+        .values(revoked=now, why=why)
         .returning(login.c.login_id)
     )
     ids = sorted(ended)
@@ -202,4 +248,6 @@ def _record(row: Row[Any]) -> LoginRecord:
         expires=row.expires,
         revoked=row.revoked,
         is_disabled=row.disabled_at is not None,
+        browser=row.browser or "",
+        why=row.why,
     )

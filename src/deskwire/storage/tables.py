@@ -180,6 +180,9 @@ login = Table(
     Column("seen", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
     Column("revoked", BigInteger),
+    # As the browser calls itself, for a person who has several; and why it has ended.
+    Column("browser", String(200)),
+    Column("why", String(32)),
     Index("ix_login_person", "realm", "person"),
 )
 

@@ -4,12 +4,12 @@ import re
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import RedirectResponse
 
 from deskwire.desk.people import Realm
 from deskwire.desk.refusals import Code, Refusal
-from deskwire.flows.login import Identity, Logins, SigninFailed
+from deskwire.flows.login import Identity, Logins, SigninFailed, Standing
 from deskwire.storage.views import Views
 from deskwire.web.auth import Cookies
 from deskwire.web.errors import Refused
@@ -18,6 +18,7 @@ from deskwire.web.schemas import LoginBody, Nothing
 from deskwire.web.security import Origins
 
 TARGET_CHARS_MAX = 256
+PERSON_CHARS_MAX = 64
 OURS = re.compile(r"/h5([/?][!$-\[\]^-~]*)?")  # visible ASCII but quotes, # and backslash
 DOTS = re.compile(r"(\.|%2e){1,2}", re.IGNORECASE)
 
@@ -25,7 +26,7 @@ DOTS = re.compile(r"(\.|%2e){1,2}", re.IGNORECASE)
 def me_router(
     realm: Realm, identity: Any, logins: Logins, reads: Views, cookies: Cookies
 ) -> APIRouter:
-    """`POST /me` and `/logout`, in both realms."""
+    """`POST /me` and `/logout`, `GET /logins`, `DELETE /logins/{id}`, in both realms."""
     router = APIRouter(prefix=f"/api/{realm.value}")
 
     @router.post("/me")
@@ -40,7 +41,40 @@ def me_router(
         cookies.forget(response, realm)
         return {}
 
+    @router.get("/logins")
+    async def standing(
+        who: Annotated[Identity, Depends(identity)],
+        person: Annotated[str | None, Query(min_length=1, max_length=PERSON_CHARS_MAX)] = None,
+    ) -> dict[str, Any]:
+        found = await logins.standing(who.principal, person)
+        if isinstance(found, Refusal):
+            raise Refused(found)
+        return {"logins": [_login(each, who) for each in found]}
+
+    @router.delete("/logins/{login_id}")
+    async def revoke(
+        login_id: str, response: Response, who: Annotated[Identity, Depends(identity)]
+    ) -> dict[str, Any]:
+        refusal = await logins.revoke(who.principal, login_id)
+        if refusal is not None:
+            raise Refused(refusal)
+        if login_id == who.login_id:
+            cookies.forget(response, realm)
+        return {}
+
     return router
+
+
+def _login(found: Standing, who: Identity) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "realm": found.principal.realm.value,
+        "browser": found.browser,
+        "created": found.created,
+        "seen": found.seen,
+        "until": found.expires,
+        "is_this": found.id == who.login_id,
+    }
 
 
 def agent_login_router(identity: Any, logins: Logins, reads: Views, cookies: Cookies) -> APIRouter:
@@ -50,7 +84,10 @@ def agent_login_router(identity: Any, logins: Logins, reads: Views, cookies: Coo
     @router.post("/login")
     async def login(request: Request, body: LoginBody, response: Response) -> dict[str, Any]:
         signed_in = await logins.by_password(
-            body.login_name, body.password, address=address_of(request)
+            body.login_name,
+            body.password,
+            address=address_of(request),
+            browser=_browser(request),
         )
         if isinstance(signed_in, Refusal):
             raise Refused(signed_in)
@@ -88,7 +125,9 @@ def signin_router(logins: Logins, cookies: Cookies, origins: Origins) -> APIRout
     @router.get("/return")
     async def finish(request: Request, code: str = "", state: str = "") -> Response:
         cookie = request.cookies.get(cookies.signin_name(realm), "")
-        done = await logins.finish(realm, code=code, state=state, cookie=cookie)
+        done = await logins.finish(
+            realm, code=code, state=state, cookie=cookie, browser=_browser(request)
+        )
         if isinstance(done, SigninFailed):
             return await _not_signed_in(request, done)
         response = _to(done.target)
@@ -104,6 +143,10 @@ def signin_router(logins: Logins, cookies: Cookies, origins: Origins) -> APIRout
         return _to(f"/h5?login=failed&why={failed.why}")
 
     return router
+
+
+def _browser(request: Request) -> str:
+    return request.headers.get("user-agent", "")
 
 
 def local_path(to: str) -> str:
