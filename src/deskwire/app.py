@@ -26,6 +26,7 @@ from deskwire.flows.dispatch import Dispatcher
 from deskwire.flows.ephemeral import Signs
 from deskwire.flows.execute import Execute
 from deskwire.flows.files import Files
+from deskwire.flows.history import History
 from deskwire.flows.login import Logins, WeComApp
 from deskwire.flows.marks import Marks
 from deskwire.flows.places import Places
@@ -46,6 +47,7 @@ from deskwire.web.agent import agent_router
 from deskwire.web.auth import Cookies, identity_in
 from deskwire.web.commands import commands_router
 from deskwire.web.errors import handle_all
+from deskwire.web.figures import figures_router
 from deskwire.web.files import files_router
 from deskwire.web.health import health_router
 from deskwire.web.login import agent_login_router, me_router, signin_router
@@ -123,7 +125,12 @@ class Desk:
         self._marks = Marks(store, sign=self._tell, now=self.now)
         signs = Signs(store, sign=self._tell)
         self._places = Places(store, sign=self._tell, clock=self._clock)
-        gate = DeskGate(store, signs=self._signs, reported=(self._marks.reported, signs.reported))
+        gate = DeskGate(
+            store,
+            signs=self._signs,
+            reported=(self._marks.reported, signs.reported),
+            looked_in=self._looked_in,
+        )
         self.manager = ConnectionManager(policy=Policy.MANY, log=SqlLog(store), gate=gate)
         self.manager.on(Milestones().heard)
         self.execute = Execute(
@@ -136,6 +143,7 @@ class Desk:
         )
         local = LocalFiles(self.configuration.files)
         self.files = Files(store, local, now=self.now, new_id=new_id)
+        self.history = History(store, execute=self.execute, now=self.now, new_id=new_id)
         self.logins = Logins(
             store,
             wecom=self._wecom,
@@ -166,6 +174,9 @@ class Desk:
             TimerKind.HOURS_EDGE: self._dispatcher.edge,
         }
         self._timers = Timers(store, execute=execute, clock=clock, others=others)
+
+    async def _looked_in(self, who: Principal, conv_id: str) -> Refusal | None:
+        return await self.history.looked_in(who, conv_id)
 
     async def _end_login(self, login: str, why: str) -> None:
         code = CloseCode.KICKED if why == KICKED else CloseCode.LOGGED_OUT
@@ -221,14 +232,15 @@ class Desk:
         for realm in LOGIN_REALMS:
             identity = identity_in(realm, self.logins, cookies)
             api.include_router(commands_router(realm, identity, self.execute))
-            api.include_router(reads_router(realm, identity, reads, self.now))
+            api.include_router(reads_router(realm, identity, reads, self.history, self.now))
             api.include_router(files_router(realm, identity, self.files))
             api.include_router(me_router(realm, identity, self.logins, reads, cookies))
         agent = identity_in(Realm.AGENT, self.logins, cookies)
         api.include_router(agent_login_router(agent, self.logins, reads, cookies))
-        api.include_router(agent_router(agent, reads))
         api.include_router(people_router(agent, reads))
         api.include_router(passwords_router(agent, self.logins))
+        api.include_router(agent_router(agent, reads, self.history))
+        api.include_router(figures_router(agent, self.history))
         api.include_router(signin_router(self.logins, cookies, origins))
         api.include_router(health_router(self._is_ready))
         add_pages(api, origins, self.configuration.static)

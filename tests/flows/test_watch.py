@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 
 from deskwire.desk.people import Principal
+from deskwire.desk.refusals import Code, Refusal
 from deskwire.flows.watch import DeskGate
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import LoginId, LoginState, Loss, Permit, Report
 from deskwire.realtime.gate import Principal as Who
 from deskwire.storage import logins
+from deskwire.storage.engine import StoreUnavailable
 from deskwire.storage.gathering import AT_ONCE_MAX
 from deskwire.storage.logins import LoginRecord
-from tests.flows.office import ANN, BO, CHEN, QIAN, START, WANG, Office, agent
+from tests.flows.office import ANN, BO, CHEN, LINA, QIAN, START, WANG, Office, agent
 
+ROOT = agent("root")
 SIGN = Ephemeral(stream="conv:x", type="marks", key="marks:agent:staff")
 
 
@@ -25,7 +28,18 @@ class Gate:
     def __init__(self, office: Office) -> None:
         self.office = office
         self.heard: list[Report] = []
-        self.gate = DeskGate(office.store, signs=self._signs, reported=(self._hear,))
+        self.inspections: list[tuple[str, str]] = []
+        self.recording: Refusal | None = None
+        self.gate = DeskGate(
+            office.store,
+            signs=self._signs,
+            reported=(self._hear,),
+            looked_in=self._look_in,
+        )
+
+    async def _look_in(self, who: Principal, conv_id: str) -> Refusal | None:
+        self.inspections.append((who.person, conv_id))
+        return self.recording
 
     async def _signs(self, stream: str) -> Sequence[Ephemeral]:
         return [SIGN] if stream == "conv:x" else []
@@ -198,6 +212,22 @@ async def test_who_was_sent_away_is_told_so_on_every_node(gate: Gate) -> None:
     found = await gate.gate.logins([login])
 
     assert found[login].ended == "disabled"
+
+
+async def test_an_admin_from_outside_is_recorded_before_a_conversation_is_given(
+    office: Office, gate: Gate
+) -> None:
+    conv = await office.claimed()
+    streams = (f"conv:{conv}", f"conv:{conv}:staff", "desk", "conv:nowhere")
+    for who in (ANN, WANG, LINA, ROOT):
+        await gate.permits(who, *streams)
+    recorded = list(gate.inspections)
+    gate.recording = Refusal(Code.TRY_LATER)
+
+    with pytest.raises(StoreUnavailable):
+        await gate.permits(ROOT, *streams)
+
+    assert recorded == [("root", conv)]
 
 
 async def test_signs_and_reports_are_handed_on(gate: Gate) -> None:

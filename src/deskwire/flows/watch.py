@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from deskwire.desk import access
 from deskwire.desk import events as ev
 from deskwire.desk.people import Actor, PersonId, Principal, Realm
+from deskwire.desk.refusals import Refusal
 from deskwire.realtime import gate as port
 from deskwire.realtime.frames import Ephemeral
 from deskwire.storage import conversations, log, logins, people
-from deskwire.storage.engine import Store
+from deskwire.storage.engine import Store, StoreUnavailable
 from deskwire.storage.gathering import Gathering
 
 Reported = Callable[[Sequence[port.Report]], Awaitable[None]]
+LookedIn = Callable[[Principal, str], Awaitable[Refusal | None]]
 Signs = Callable[[ev.Stream], Awaitable[Sequence[Ephemeral]]]
 
 
@@ -25,10 +27,14 @@ class DeskGate:
     """The desk's answers to the manager.
 
     `signs` says how a stream's passing signs stand; what clients report goes to each of `reported`.
+    `looked_in` records that an admin from outside is about to be shown a conversation.
     """
 
-    def __init__(self, store: Store, *, signs: Signs, reported: Sequence[Reported]) -> None:
+    def __init__(
+        self, store: Store, *, signs: Signs, reported: Sequence[Reported], looked_in: LookedIn
+    ) -> None:
         self._store = store
+        self._looked_in = looked_in
         self._signs = signs
         self._reported = reported
         self._arrivals = Gathering(self._permit_all)
@@ -40,9 +46,15 @@ class DeskGate:
 
         All who ask while one read is under way share the next.
         """
-        return await self._arrivals.ask(_Arrival(_principal(who), login, tuple(streams)))
+        arrival = _Arrival(_principal(who), login, tuple(streams))
+        answer = await self._arrivals.ask(arrival)
+        for conv_id in answer.looks_into:
+            refusal = await self._looked_in(arrival.who, conv_id)
+            if refusal is not None:  # asked again, by and by: unrecorded it is not shown
+                raise StoreUnavailable(f"not recorded: {refusal.code}")
+        return answer.permits
 
-    async def _permit_all(self, arrivals: Sequence[_Arrival]) -> Sequence[port.Permits]:
+    async def _permit_all(self, arrivals: Sequence[_Arrival]) -> Sequence[_Answer]:
         async with self._store.reading() as conn:
             number = await log.access_number(conn)
             actors = await people.actors(conn, {each.who for each in arrivals})
@@ -57,7 +69,8 @@ class DeskGate:
             permits: Mapping[str, port.Permit | None] = dict.fromkeys(each.streams)
             if actor is not None and is_live:
                 permits = {name: _permit(actor, name, sights) for name in each.streams}
-            answers.append(port.Permits(permits=permits, access=number))
+            looks_into = _from_outside(actor, permits, sights) if actor else ()
+            answers.append(_Answer(port.Permits(permits=permits, access=number), looks_into))
         return answers
 
     async def narrowed(self, since: int) -> port.Narrowed:
@@ -92,6 +105,23 @@ class _Arrival:
     def conversations(self) -> list[str]:
         found = (access.conversation_of(ev.Stream(name)) for name in self.streams)
         return [conv for conv in found if conv is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The permits, and the conversations that are looked into from outside with them."""
+
+    permits: port.Permits
+    looks_into: Sequence[str]
+
+
+def _from_outside(
+    actor: Actor, permits: Mapping[str, port.Permit | None], sights: Mapping[str, access.Sight]
+) -> Sequence[str]:
+    given = (access.conversation_of(ev.Stream(name)) for name, permit in permits.items() if permit)
+    return sorted(
+        {conv for conv in given if conv and access.looks_in_from_outside(actor, sights[conv])}
+    )
 
 
 def _permit(actor: Actor, name: str, sights: Mapping[str, access.Sight]) -> port.Permit | None:

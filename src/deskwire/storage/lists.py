@@ -23,13 +23,14 @@ from deskwire.storage.tables import conversation, mark, message, participant, pe
 class Filters:
     """What a list is narrowed to; none: not by this.
 
-    `agent` is the assignee. `q` is part of the number or of the requester's name, or words that
-    stand together in one public message.
+    `agent` is the assignee, `requester` who asked. `q` is part of the number or of the requester's
+    name, or words that stand together in one public message.
     """
 
     group: str | None = None
     category: str | None = None
     agent: str | None = None
+    requester: str | None = None
     q: str | None = None
 
 
@@ -73,6 +74,7 @@ def passes(conn: Transaction, filters: Filters) -> sql.ColumnElement[bool]:
             (conversation.c.group_id, filters.group),
             (conversation.c.category_id, filters.category),
             (conversation.c.assignee_id, filters.agent),
+            (conversation.c.requester_id, filters.requester),
         )
         if wanted is not None
     ]

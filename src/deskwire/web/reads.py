@@ -5,8 +5,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
+from deskwire.desk.access import conversation_of
+from deskwire.desk.events import Stream
 from deskwire.desk.people import Realm
 from deskwire.desk.refusals import Code, Refusal, invalid
+from deskwire.flows.history import History
 from deskwire.flows.login import Identity
 from deskwire.storage import views
 from deskwire.storage.views import Views
@@ -32,7 +35,9 @@ Words = Annotated[
 ]
 
 
-def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], int]) -> APIRouter:
+def reads_router(
+    realm: Realm, identity: Any, reads: Views, history: History, now: Callable[[], int]
+) -> APIRouter:
     """The GET routes under `/api/<realm>`. What one may not see is `not_found`."""
     router = APIRouter(prefix=f"/api/{realm.value}")
     who_reads = Annotated[Identity, Depends(identity)]
@@ -42,6 +47,12 @@ def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], in
         found = _found(await reads.boot(who.principal), Code.LOGIN_REQUIRED)
         return {**found, "now": now(), "until": who.until}
 
+    _add_lists(router, who_reads, reads)
+    _add_conversations(router, who_reads, reads, history)
+    return router
+
+
+def _add_lists(router: APIRouter, who_reads: Any, reads: Views) -> None:
     @router.get("/conversations")
     async def conversations(
         who: who_reads,
@@ -60,8 +71,11 @@ def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], in
         except views.NoCursor:
             raise Refused(invalid("after")) from None
 
+
+def _add_conversations(router: APIRouter, who_reads: Any, reads: Views, history: History) -> None:
     @router.get("/conversations/{conv_id}")
     async def conversation(who: who_reads, conv_id: str) -> dict[str, Any]:
+        _unless(await history.opened(who.principal, conv_id))
         return _found(await reads.snapshot(who.principal, conv_id))
 
     @router.get("/conversations/{conv_id}/messages")
@@ -74,6 +88,7 @@ def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], in
     ) -> dict[str, Any]:
         if before is not None and after is not None:
             raise Refused(invalid("before"))
+        _unless(await history.opened(who.principal, conv_id))
         page = await reads.timeline(who.principal, conv_id, before=before, after=after, limit=limit)
         return _found(page)
 
@@ -84,15 +99,21 @@ def reads_router(realm: Realm, identity: Any, reads: Views, now: Callable[[], in
         after: Annotated[int, Query(ge=0, le=POSITION_MAX)] = 0,
         limit: Annotated[int, Query(ge=1, le=views.EVENTS_MAX)] = 100,
     ) -> dict[str, Any]:
+        conv_id = conversation_of(Stream(stream))
+        if conv_id is not None:
+            _unless(await history.opened(who.principal, conv_id))
         return _found(await reads.events(who.principal, stream, after=after, limit=limit))
-
-    return router
 
 
 def _filters(
     group: Id = None, category: Id = None, agent: Id = None, q: Words = None
 ) -> views.Filters:
     return views.Filters(group=group, category=category, agent=agent, q=q)
+
+
+def _unless(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise Refused(refusal)
 
 
 def _found(answer: dict[str, Any] | None, code: Code = Code.NOT_FOUND) -> dict[str, Any]:
