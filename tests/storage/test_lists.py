@@ -147,3 +147,44 @@ async def test_a_search_is_read_page_by_page(office: Office) -> None:
 
     assert [len(page) for page in pages] == [2, 2, 1]
     assert {conv for page in pages for conv in page} == convs
+
+
+async def test_mentioned_is_where_a_standing_note_names_one(office: Office) -> None:
+    conv, other = await office.claimed(ANN), await office.claimed(BO)
+    note = {"body": "看一下", "mentions": ("chen",)}
+    first = await office.yes(WANG, "post_note", conv, **note)
+    await office.yes(WANG, "post_note", other, body="chen", mentions=("mei",))
+    mentioned = [await listed(office, who, "mentioned") for who in (CHEN, agent("mei"), WANG, QIAN)]
+    await office.yes(WANG, "resolve_conversation", conv)
+    await office.yes(ANN, "confirm_solved", conv)
+    closed = await listed(office, CHEN, "mentioned")
+    gone = {"msg_id": first.result["msg_id"], "reason": "x"}
+    await office.yes(LINA, "redact_message", conv, **gone)
+
+    assert mentioned == [{conv}, {other}, set(), set()]
+    assert closed == {conv}
+    assert await listed(office, CHEN, "mentioned") == set()
+
+
+async def test_a_tag_narrows_for_agents_and_tells_an_employee_nothing(office: Office) -> None:
+    conv = await office.claimed(ANN)
+    await office.claimed(BO)
+    office.write("INSERT INTO tag VALUES ('vip', 'VIP', '#ff0000', ?, 0)", False)
+    await office.yes(WANG, "set_tags", conv, tags=("vip",), version=0)
+
+    found = [await listed(office, who, "all", Filters(tag="vip")) for who in (LINA, ANN)]
+
+    assert found == [{conv}, set()]
+
+
+async def test_an_invited_employee_finds_it_but_not_by_words_they_may_not_see(
+    office: Office,
+) -> None:
+    conv = await office.claimed(ANN)
+    await office.yes(WANG, "invite_participant", conv, realm="employee", person="bo")
+    invited = [await listed(office, BO, "all"), await words(office, BO, "连不上")]
+    await office.yes(BO, "leave_conversation", conv)
+
+    assert invited == [{conv}, set()]
+    assert await words(office, ANN, "连不上") == {conv}
+    assert await listed(office, BO, "all") == set()

@@ -426,8 +426,12 @@ def cursor(text: str) -> str:
 
 
 NO_CURSORS = [
-    "", "!", "x", "ÿ", cursor("x:y"), cursor(":"), cursor("9" * 30 + ":id"), cursor("-1:id"),
-    cursor("1:id") + "\n", cursor(" 1:id"), "9" * 128,
+    "", "!", "x", "ÿ", cursor("x"), cursor("5"), cursor("{}"), cursor('["newest"]'),
+    cursor('["newest",1]'),
+    cursor('["newest","1","id"]'), cursor('["newest",-1,"id"]'), cursor('["newest",true,"id"]'),
+    cursor(f'["newest",{2**63},"id"]'), cursor('["newest",1,"id",2]'), cursor('["newest", 1,"id"]'),
+    cursor('["newest",1,"id"]') + "\n", cursor('["newest",1,null]'), "9" * 128,
+    cursor('["newest",1,"' + "x" * 65 + '"]'), cursor('["dispatch",1,1,"no"]'),
 ]  # fmt: skip
 
 
@@ -438,6 +442,22 @@ async def test_a_cursor_that_no_list_gave_out_is_no_cursor(office: Office) -> No
 
 
 # Rows ---------------------------------------------------------------------------------------------
+
+
+async def test_who_is_invited_sees_of_a_row_what_lies_in_their_piece(office: Office) -> None:
+    conv = await office.claimed()
+    await office.yes(WANG, "invite_participant", conv, realm="employee", person="bo")
+    before = await row(office, BO, conv)
+    await office.post(WANG, conv, "新的")
+    within = await row(office, BO, conv)
+    await office.yes(BO, "leave_conversation", conv)
+    await office.post(WANG, conv, "之后")
+    after = await row(office, BO, conv)
+
+    assert (before["last_message"], before["preview"], before["unread"]) == (None, None, 0)
+    assert (within["preview"], within["unread"]) == ("新的", 1)
+    assert (after["last_message"], after["preview"]) == (None, None)
+    assert (await row(office, ANN, conv))["preview"] == "之后"
 
 
 async def row(office: Office, who: Any, conv: str) -> Any:

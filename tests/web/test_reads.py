@@ -42,7 +42,8 @@ async def test_a_conversation_is_read_with_its_entries_and_places(site: Site) ->
 OUT_OF_BOUNDS = [
     ("conversations?view=secret", "view"),
     ("conversations?view=", "view"),
-    ("conversations?view=mentioned", "view"),
+    ("conversations?view=Mentioned", "view"),
+    ("conversations?tag=", "tag"),
     ("conversations?q=", "q"),
     ("conversations?q=" + "x" * 101, "q"),
     ("conversations?group=" + "x" * 65, "group"),
@@ -85,6 +86,7 @@ AT_THE_BOUND = [
     "conversations?limit=100&view=closed",
     "conversations?view=unread&group=support&category=network&agent=wang",
     "conversations?view=any&q=%00%ff%22*",
+    "conversations?view=mentioned&tag=vip",
     "conversations?view=on_hold&q=" + "x" * 100,
     "conversations/{conv}/messages?before=9007199254740991&limit=100",
     "conversations/{conv}/messages?after=4",

@@ -6,6 +6,7 @@ principal may see; a filter only narrows it.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +17,14 @@ from deskwire.desk.conversation import Status
 from deskwire.desk.people import Actor, Principal
 from deskwire.storage import search
 from deskwire.storage.engine import Transaction
-from deskwire.storage.tables import conversation, mark, message, participant, person
+from deskwire.storage.tables import (
+    conversation,
+    conversation_tag,
+    mark,
+    message,
+    participant,
+    person,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +37,7 @@ class Filters:
 
     group: str | None = None
     category: str | None = None
+    tag: str | None = None
     agent: str | None = None
     requester: str | None = None
     q: str | None = None
@@ -38,14 +47,14 @@ NO_FILTERS: Final = Filters()
 
 
 def in_view(who: Actor, view: str) -> sql.ColumnElement[bool]:
-    """What belongs to an agent's view; an employee has one, all their own.
+    """What belongs to an agent's view; an employee has one, all they asked or are invited to.
 
-    `mine`, `queue`, `unread`, `on_hold`, `closed`; `any` is everything they may see in a list, and
-    whatever else is said means all of it that is not closed.
+    `mine`, `queue`, `unread`, `mentioned`, `on_hold`, `closed`; `any` is everything they may see in
+    a list, and whatever else is said means all of it that is not closed.
     """
-    if not who.is_agent:
-        return conversation.c.requester_id == who.principal.person
     taking_part = conversation.c.conv_id.in_(_taken_part_in(who))
+    if not who.is_agent:
+        return or_(_is_own(who), taking_part)
     of_groups = or_(conversation.c.group_id.in_(who.groups), sql.literal(who.is_admin))
     seen = or_(taking_part, of_groups)
     closed = _is(Status.CLOSED)
@@ -56,6 +65,8 @@ def in_view(who: Actor, view: str) -> sql.ColumnElement[bool]:
             return and_(of_groups, _is(Status.QUEUED))
         case "unread":
             return and_(taking_part, _has_unread(who.principal))
+        case "mentioned":
+            return and_(seen, _is_mentioned(who))
         case "on_hold":
             return and_(seen, _is(Status.ON_HOLD))
         case "closed":
@@ -66,7 +77,7 @@ def in_view(who: Actor, view: str) -> sql.ColumnElement[bool]:
             return and_(seen, ~closed)
 
 
-def passes(conn: Transaction, filters: Filters) -> sql.ColumnElement[bool]:
+def passes(conn: Transaction, who: Actor, filters: Filters) -> sql.ColumnElement[bool]:
     """What passes all the filters."""
     conditions = [
         column == wanted
@@ -78,9 +89,27 @@ def passes(conn: Transaction, filters: Filters) -> sql.ColumnElement[bool]:
         )
         if wanted is not None
     ]
+    if filters.tag is not None:
+        tagged = select(conversation_tag.c.conv_id).where(conversation_tag.c.tag_id == filters.tag)
+        # Of tags employees never learn, also not by what passes.
+        conditions.append(and_(conversation.c.conv_id.in_(tagged), sql.literal(who.is_agent)))
     if filters.q is not None:
-        conditions.append(_has_words(conn, filters.q))
+        conditions.append(_has_words(conn, who, filters.q))
     return and_(sql.true(), *conditions)
+
+
+def visible_from(who: Principal) -> sql.ScalarSelect[int]:
+    """From which position this principal sees the conversation of a `message` row."""
+    return (
+        select(func.coalesce(func.max(participant.c.visible_from), 1))
+        .where(
+            participant.c.conv_id == message.c.conv_id,
+            participant.c.realm == who.realm.value,
+            participant.c.person_id == who.person,
+        )
+        .correlate(message)
+        .scalar_subquery()
+    )
 
 
 def by_others(who: Principal) -> sql.ColumnElement[bool]:
@@ -88,14 +117,36 @@ def by_others(who: Principal) -> sql.ColumnElement[bool]:
     return or_(message.c.realm != who.realm.value, message.c.person_id != who.person)
 
 
-def _has_words(conn: Transaction, asked: str) -> sql.ColumnElement[bool]:
+def _has_words(conn: Transaction, who: Actor, asked: str) -> sql.ColumnElement[bool]:
     # SQLite's LIKE ends at a NUL, and what is left of the pattern would match everything.
     part = asked.replace("\0", "\ufffd").strip()
     named = select(person.c.person_id).where(person.c.name.icontains(part, autoescape=True))
     return or_(
         conversation.c.no.icontains(part, autoescape=True),
         conversation.c.requester_id.in_(named),
-        conversation.c.conv_id.in_(search.conversations_with(conn, asked)),
+        # Who is invited may not see all of it, so its words are not looked through for them.
+        and_(
+            conversation.c.conv_id.in_(search.conversations_with(conn, asked)),
+            sql.true() if who.is_agent else _is_own(who),
+        ),
+    )
+
+
+def _is_own(who: Actor) -> sql.ColumnElement[bool]:
+    return conversation.c.requester_id == who.principal.person
+
+
+def _is_mentioned(who: Actor) -> sql.ColumnElement[bool]:
+    """In a note that stands. An id is looked for as it is written, in quotes, case and all."""
+    name = json.dumps(who.principal.person)
+    return (
+        select(message.c.msg_id)
+        .where(message.c.conv_id == conversation.c.conv_id)
+        .where(message.c.stream_id == "conv:" + conversation.c.conv_id + ":staff")
+        .where(func.replace(message.c.mentions, name, "") != message.c.mentions)
+        .where(message.c.withdrawn.is_(None))
+        .correlate(conversation)
+        .exists()
     )
 
 

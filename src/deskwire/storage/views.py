@@ -7,14 +7,13 @@ not see is not loaded for them.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, func, select
 
 from deskwire.desk import access
 from deskwire.desk import events as ev
@@ -34,6 +33,7 @@ from deskwire.storage import (
 )
 from deskwire.storage.engine import Store, Transaction
 from deskwire.storage.lists import NO_FILTERS, Filters
+from deskwire.storage.paging import NEWEST, NoCursor, Order, order_of
 from deskwire.storage.tables import (
     agent,
     conversation,
@@ -58,10 +58,6 @@ EVENTS_MAX = 500
 PREVIEW_CHARS = 120
 
 Json = dict[str, Any]
-
-
-class NoCursor(ValueError):
-    """An `after` that no list has given out."""
 
 
 class Views:
@@ -108,12 +104,13 @@ class Views:
         after: str | None,
         limit: int,
     ) -> Json | None:
-        """A page of list lines, newest first. Raises NoCursor."""
+        """A page of list lines, in the order of the view. Raises NoCursor."""
         async with self._seeing(who) as (conn, actor):
             if actor is None:
                 return None
-            wanted = and_(lists.in_view(actor, view), lists.passes(conn, filters))
-            return await rows(conn, actor, wanted, after=after, limit=limit)
+            wanted = and_(lists.in_view(actor, view), lists.passes(conn, actor, filters))
+            order = order_of(view) if actor.is_agent else NEWEST
+            return await rows(conn, actor, wanted, order=order, after=after, limit=limit)
 
     async def rows_by_id(self, who: Principal, conv_ids: Sequence[str]) -> Json | None:
         """List lines of those among the ids that this principal may see."""
@@ -244,40 +241,45 @@ async def rows(
     who: Actor,
     wanted: sql.ColumnElement[bool],
     *,
+    order: Order,
     after: str | None,
     limit: int,
 ) -> Json:
-    """A page of list lines, newest first. `next` goes into `after` for the following page."""
-    statement = select(conversation.c.conv_id, conversation.c.opened_at).where(wanted)
-    if cursor := _cursor(after):
-        opened_at, conv_id = cursor
-        key = conversation.c.opened_at
-        statement = statement.where(
-            or_(key < opened_at, and_(key == opened_at, conversation.c.conv_id < conv_id))
-        )
-    newest = (conversation.c.opened_at.desc(), conversation.c.conv_id.desc())
-    found = (await conn.execute(statement.order_by(*newest).limit(limit + 1))).all()
+    """A page of list lines. `next` goes into `after` for the following page."""
+    statement = select(conversation.c.conv_id, *order.columns).where(wanted)
+    if after is not None:
+        statement = statement.where(order.follows(order.read(after)))
+    found = (await conn.execute(statement.order_by(*order.by).limit(limit + 1))).all()
     page = found[:limit]
-    states = await conversations.load_many(conn, [row.conv_id for row in page])
+    states = await conversations.load_many(conn, [row[0] for row in page])
     return {
         "rows": await row_views(conn, who, states),
-        "next": _next(page[-1].opened_at, page[-1].conv_id) if len(found) > limit else None,
+        "next": order.written(page[-1][1:]) if len(found) > limit else None,
     }
 
 
 async def row_views(conn: Transaction, who: Actor, states: Sequence[Conversation]) -> list[Json]:
     """List lines as this principal sees them: with the last text and what is unread."""
-    previews = await _previews(conn, states)
+    hidden = {state.conv_id for state in states if not _sees_last(who, state)}
+    previews = await _previews(conn, [state for state in states if state.conv_id not in hidden])
     unread = await _unread(conn, who, states)
     return [
         {
             **_row(state),
+            **({"last_message": None} if state.conv_id in hidden else {}),
             "preview": previews.get(state.conv_id),
             "unread": unread.get(state.conv_id, 0),
             **_labels(who, state),
         }
         for state in states
     ]
+
+
+def _sees_last(who: Actor, state: Conversation) -> bool:
+    """Whether the newest message lies in the piece that this principal sees."""
+    bounds = access.sees(who, ev.conv_stream(state.conv_id), state.sight)
+    last = state.last_message
+    return last is None or (bounds is not None and bounds.hold(last.position))
 
 
 def _labels(who: Actor, state: Conversation) -> Json:
@@ -301,6 +303,7 @@ async def unread_of(conn: Transaction, who: Principal, conv_id: str, read: int) 
                 message.c.conv_id == conv_id,
                 message.c.stream_id == ev.conv_stream(conv_id),
                 message.c.position > read,
+                message.c.position >= lists.visible_from(who),
                 message.c.withdrawn.is_(None),
                 lists.by_others(who),
             )
@@ -545,6 +548,7 @@ async def _unread(conn: Transaction, who: Actor, states: Sequence[Conversation])
         .select_from(message.outerjoin(mark, own))
         .where(message.c.stream_id.in_(_conv_streams(mine)))
         .where(message.c.position > func.coalesce(mark.c.read, 0))
+        .where(message.c.position >= lists.visible_from(who.principal))
         .where(lists.by_others(who.principal), message.c.withdrawn.is_(None))
         .group_by(message.c.conv_id)
     )
@@ -605,21 +609,3 @@ def _mark(found: Mark) -> Json:
         "read": found.read,
         "at": found.at,
     }
-
-
-def _next(opened_at: int, conv_id: str) -> str:
-    return base64.urlsafe_b64encode(f"{opened_at}:{conv_id}".encode()).decode()
-
-
-def _cursor(after: str | None) -> tuple[int, str] | None:
-    """The sort key in an `after`. Raises NoCursor if it is not one of ours."""
-    if after is None:
-        return None
-    try:
-        opened_at, _, conv_id = base64.urlsafe_b64decode(after).decode().partition(":")
-        key = int(opened_at), conv_id
-    except ValueError:
-        raise NoCursor(after) from None
-    if _next(*key) != after or not 0 <= key[0] < 2**63:
-        raise NoCursor(after)
-    return key

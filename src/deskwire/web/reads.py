@@ -23,7 +23,9 @@ ID_CHARS_MAX = 64
 WORDS_CHARS_MAX = 100
 
 Position = Annotated[int | None, Query(ge=0, le=POSITION_MAX)]
-View = Annotated[str | None, Query(pattern="^(mine|queue|unread|all|any|on_hold|closed)$")]
+View = Annotated[
+    str | None, Query(pattern="^(mine|queue|unread|all|any|mentioned|on_hold|closed)$")
+]
 Id = Annotated[str | None, Query(min_length=1, max_length=ID_CHARS_MAX)]
 Words = Annotated[
     str | None,
@@ -106,9 +108,9 @@ def _add_conversations(router: APIRouter, who_reads: Any, reads: Views, history:
 
 
 def _filters(
-    group: Id = None, category: Id = None, agent: Id = None, q: Words = None
+    group: Id = None, category: Id = None, tag: Id = None, agent: Id = None, q: Words = None
 ) -> views.Filters:
-    return views.Filters(group=group, category=category, agent=agent, q=q)
+    return views.Filters(group=group, category=category, tag=tag, agent=agent, q=q)
 
 
 def _unless(refusal: Refusal | None) -> None:
