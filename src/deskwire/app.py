@@ -26,6 +26,7 @@ from deskwire.flows.dispatch import Dispatcher
 from deskwire.flows.ephemeral import Signs
 from deskwire.flows.execute import Execute
 from deskwire.flows.files import Files
+from deskwire.flows.flat import WORD, FlatForm
 from deskwire.flows.history import History
 from deskwire.flows.login import Logins, WeComApp
 from deskwire.flows.marks import Marks
@@ -122,7 +123,8 @@ class Desk:
     def _join(self) -> None:
         """Rooms meet here: each gets what it needs as a function of another."""
         store = self.store
-        self._marks = Marks(store, sign=self._tell, now=self.now)
+        self._flat = FlatForm(store, sign=self._tell, is_wanted=self._is_flat_wanted)
+        self._marks = Marks(store, sign=self._tell, now=self.now, rose=self._flat.happened)
         signs = Signs(store, sign=self._tell)
         self._places = Places(store, sign=self._tell, clock=self._clock)
         gate = DeskGate(
@@ -140,6 +142,7 @@ class Desk:
             new_id=new_id,
             due=self._look,
             sign=self._tell,
+            happened=self._flat.happened,
         )
         local = LocalFiles(self.configuration.files)
         self.files = Files(store, local, now=self.now, new_id=new_id)
@@ -174,6 +177,9 @@ class Desk:
             TimerKind.HOURS_EDGE: self._dispatcher.edge,
         }
         self._timers = Timers(store, execute=execute, clock=clock, others=others)
+
+    def _is_flat_wanted(self, stream: str) -> bool:
+        return self.manager.is_wanted(stream, WORD)
 
     async def _looked_in(self, who: Principal, conv_id: str) -> Refusal | None:
         return await self.history.looked_in(who, conv_id)
@@ -272,7 +278,7 @@ class Desk:
             storing = tasks.create_task(self._marks.run())
             await self.manager.start()
             ours = (self._attendance, self._dispatcher, self._timers, self._places, self.files)
-            running = [tasks.create_task(each.run()) for each in ours]
+            running = [tasks.create_task(each.run()) for each in (*ours, self._flat)]
             _log.info("started", url=self.configuration.origins[0])
             try:
                 yield

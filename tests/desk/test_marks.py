@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deskwire.desk.marks import Mark, as_employees_see, raised, status_of, unread
+from deskwire.desk.marks import Mark, as_employees_see, raised, rises, status_of, unread
 from deskwire.desk.messages import Said
 from deskwire.desk.people import PersonId, Principal, Realm
 
@@ -113,3 +114,44 @@ def test_a_message_has_come_as_far_as_the_marks_say(position: int, status: str) 
     mark = Mark(realm=Realm.EMPLOYEE, person="ann", delivered=5, read=3)
 
     assert status_of(position, mark) == status
+
+
+# Rises --------------------------------------------------------------------------------------------
+
+
+def mark(realm: Realm, person: str, delivered: int, read: int) -> Mark:
+    return Mark(realm=realm, person=person, delivered=delivered, read=read)
+
+
+def test_a_rise_goes_from_where_the_mark_stood() -> None:
+    ann = mark(Realm.EMPLOYEE, "ann", 3, 2)
+
+    (rise,) = rises("c1", [ann, mark(Realm.EMPLOYEE, "bo", 9, 9)], [replace(ann, read=3)])
+
+    assert (rise.conv, rise.who) == ("c1", Principal(Realm.EMPLOYEE, PersonId("ann")))
+    assert (
+        (rise.delivered, rise.read) == ((3, 3), (2, 3)) == (rise.shown_delivered, rise.shown_read)
+    )
+
+
+agents = st.lists(st.tuples(st.sampled_from("abc"), positions, positions), max_size=9)
+
+
+@given(agents)
+def test_employees_are_shown_every_rise_of_the_agents_together_once(
+    reports_: list[tuple[str, int, int]],
+) -> None:
+    known = {name: Mark(realm=Realm.AGENT, person=name) for name in "abc"}
+    before, risen = list(known.values()), []
+    for name, *report in reports_:
+        higher = told(known[name], (report[0], report[1]), head=30)
+        if higher != known[name]:
+            risen.append(higher)
+            known[name] = higher
+
+    found = rises("c1", before, risen)
+
+    read = [each.shown_read for each in found]
+    assert all(low <= high for low, high in read)
+    assert [low for low, _ in read] == [0, *(high for _, high in read)][: len(read)]
+    assert max((high for _, high in read), default=0) == max(m.read for m in known.values())

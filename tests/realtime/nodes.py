@@ -31,6 +31,7 @@ class Node:
     async def peer(
         self, who: Principal = LI, watch: Mapping[str, Any] | None = None, *, login: str = "L1",
         tab: str = "tab-00001", transport: MemoryTransport | None = None,
+        wants: tuple[str, ...] = (),
     ) -> Peer:  # fmt: skip
         """A client that has identified; its `watch` is permitted."""
         for stream in watch or {}:
@@ -38,7 +39,7 @@ class Node:
         peer = Peer(transport or MemoryTransport())
         await self.manager.serve(peer.transport, who, LoginId(login), until_ms=FOREVER_MS)
         peer.says(op="identify", protocol=1, client="test/1", device="device-1", tab=tab,
-                  visible=True, watch=dict(watch or {}))  # fmt: skip
+                  visible=True, wants=list(wants), watch=dict(watch or {}))  # fmt: skip
         await settle()
         return peer
 

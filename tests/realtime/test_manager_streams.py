@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from deskwire.realtime import codes
 from deskwire.realtime.bus import Faults, Hall, MemoryBus
 from deskwire.realtime.connection import Closed, Hook, Lagging, Opened, Resumed
 from deskwire.realtime.feed import PAGES_PER_TURN
+from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import (
     Acked,
     LoginId,
@@ -512,6 +514,24 @@ async def test_a_sign_skips_the_connection_it_came_from() -> None:
 
         assert mine.all("ephemeral") == []
         assert len(others.all("ephemeral")) == 1
+
+
+async def test_a_sign_for_some_reaches_them_alone_and_is_kept_for_nobody() -> None:
+    async with node() as it:
+        wanting = await it.peer(LI, {"desk": None}, wants=("flat", "other"))
+        other = await it.peer(WANG, {"desk": None}, wants=("flat",), login="L2")
+        silent = await it.peer(LI, {"desk": None}, tab="tab-00002")
+        meant = Ephemeral(stream="desk", type="status", key="s", wants="flat", to=(LI,))
+        it.manager.sign(meant)
+        it.manager.sign(replace(meant, to=()))
+        late = await it.peer(LI, {"desk": None}, tab="tab-00003", wants=("flat",))
+
+        told = [len(peer.all("ephemeral")) for peer in (wanting, other, silent)]
+        assert told == [1, 0, 0]
+        assert late.all("live")[0]["signs"] == []
+        assert it.manager.is_wanted("desk", "flat")
+        assert not it.manager.is_wanted("desk", "nobody said this")
+        assert not it.manager.is_wanted("nobody:watches", "flat")
 
 
 async def test_live_carries_the_signs_as_they_stand() -> None:

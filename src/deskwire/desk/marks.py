@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deskwire.desk.messages import Said
-from deskwire.desk.people import Principal, Realm
+from deskwire.desk.people import PersonId, Principal, Realm
 
 STAFF = "staff"
 
@@ -59,6 +59,54 @@ def as_employees_see(marks: Iterable[Mark]) -> list[Mark]:
     agents = [mark for mark in everyone if mark.realm is Realm.AGENT]
     employees = [mark for mark in everyone if mark.realm is Realm.EMPLOYEE]
     return [*employees, *([_together(agents)] if agents else [])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rise:
+    """How far a mark on `conv:<id>` has risen: from where, exclusive, to where, inclusive.
+
+    The `shown_` ones are what employees see of it: of an agent's the rise of all agents together.
+    """
+
+    conv: str
+    who: Principal
+    at: int
+    delivered: tuple[int, int]
+    read: tuple[int, int]
+    shown_delivered: tuple[int, int]
+    shown_read: tuple[int, int]
+
+
+def rises(conv: str, before: Iterable[Mark], risen: Iterable[Mark]) -> list[Rise]:
+    """What these marks have risen by, one after the other; `before` are all that stood there."""
+    known = {(mark.realm, mark.person): mark for mark in before}
+    found = []
+    for mark in risen:
+        key = mark.realm, mark.person
+        was, shown = known.get(key, Mark(realm=mark.realm, person=mark.person)), _shown(known, mark)
+        known[key] = mark
+        now_shown = _shown(known, mark)
+        found.append(
+            Rise(
+                conv=conv,
+                who=Principal(mark.realm, PersonId(mark.person)),
+                at=mark.at,
+                delivered=(was.delivered, mark.delivered),
+                read=(was.read, mark.read),
+                shown_delivered=(shown[0], now_shown[0]),
+                shown_read=(shown[1], now_shown[1]),
+            )
+        )
+    return found
+
+
+def _shown(known: Mapping[tuple[Realm, str], Mark], of: Mark) -> tuple[int, int]:
+    """How far employees see it: delivered, read."""
+    if of.realm is Realm.AGENT:
+        seen = [mark for mark in known.values() if mark.realm is Realm.AGENT]
+    else:
+        seen = [mark for key, mark in known.items() if key == (of.realm, of.person)]
+    return max((m.delivered for m in seen), default=0), max((m.read for m in seen), default=0)
 
 
 def _together(agents: list[Mark]) -> Mark:

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
@@ -33,7 +33,7 @@ from deskwire.desk.deadlines import Arm, Timer
 from deskwire.desk.decide import NEEDS, decide
 from deskwire.desk.decision import Decision, Moment
 from deskwire.desk.drafts import decide_draft
-from deskwire.desk.events import Stream, personal_stream
+from deskwire.desk.events import Event, Stream, personal_stream
 from deskwire.desk.office_commands import OfOffice
 from deskwire.desk.opening import decide_opening
 from deskwire.desk.people import SYSTEM, Actor, Principal
@@ -90,7 +90,8 @@ class Execute:
     """Runs commands. `ring(stream, position)` is called once per stream after each COMMIT, and
     `sign` with what a command leaves that is no event.
 
-    `due()` is called after a COMMIT that armed a timer which is due already. The time of a decision
+    `due()` is called after a COMMIT that armed a timer which is due already, `happened(events)`
+    after each one, before anybody is rung. The time of a decision
     is `clock`'s, the one that due times are compared with.
     """
 
@@ -103,6 +104,7 @@ class Execute:
         new_id: Callable[[], str],
         due: Callable[[], None] = lambda: None,
         sign: Callable[[Ephemeral], None] = lambda _: None,
+        happened: Callable[[Sequence[Event]], None] = lambda _: None,
         dice: Random = Random(),  # noqa: B008, S311  jitter only
     ) -> None:
         self._store = store
@@ -110,6 +112,7 @@ class Execute:
         self._clock = clock
         self._due = due
         self._sign = sign
+        self._happened = happened
         self._new_id = new_id
         self._dice = dice
 
@@ -162,6 +165,7 @@ class Execute:
                 await log.answer_command(conn, who, command_id, stored)
         except _Refused as refused:
             return refused.refusal
+        self._happened(written.events)
         for stream, head in written.heads.items():
             self._ring(stream, head.position)
         for sign in written.signs:
@@ -192,6 +196,7 @@ class _Written:
     result: Mapping[str, Any]
     positions: Places = field(default_factory=dict)
     heads: Mapping[Stream, log.Head] = field(default_factory=dict)
+    events: Sequence[Event] = ()
     is_due: bool = False
     signs: tuple[Ephemeral, ...] = ()
 
@@ -222,6 +227,7 @@ async def _written(conn: Transaction, who: Principal, command: Command, moment: 
         result=decision.result,
         positions=_visible(actor, decision.state.sight, heads),
         heads=heads,
+        events=decision.events,
         is_due=_is_due(decision.timers, moment.now),
     )
 
@@ -288,6 +294,7 @@ async def _of_the_desk(
         result=decided.result,
         positions=_visible(actor, None, heads),
         heads=heads,
+        events=decided.events,
         is_due=_is_due(decided.timers, moment.now),
     )
 

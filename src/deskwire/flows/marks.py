@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from deskwire import telemetry
 from deskwire.desk import access
 from deskwire.desk import events as ev
-from deskwire.desk.marks import Mark, as_employees_see, raised
+from deskwire.desk.marks import Mark, Rise, as_employees_see, raised, rises
 from deskwire.desk.people import PersonId, Principal, Realm
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import Acked, MarkedRead, Report
@@ -36,12 +36,21 @@ _Key = tuple[Principal, ev.Stream]
 
 
 class Marks:
-    """Gathers what clients confirm and stores it at most once a second; then tells who may know."""
+    """Gathers what clients confirm and stores it at most once a second; then tells who may know.
+
+    `rose` hears of each rise on a conversation after its COMMIT.
+    """
 
     def __init__(
-        self, store: Store, *, sign: Callable[[Ephemeral], None], now: Callable[[], int]
+        self,
+        store: Store,
+        *,
+        sign: Callable[[Ephemeral], None],
+        now: Callable[[], int],
+        rose: Callable[[Sequence[Rise]], None] = lambda _: None,
     ) -> None:
         self._store = store
+        self._rose = rose
         self._sign = sign
         self._now = now
         self._waiting: dict[_Key, _Waiting] = {}
@@ -81,11 +90,12 @@ class Marks:
         for start in range(0, len(keys), BATCH_MAX):
             batch = {key: self._waiting.pop(key) for key in keys[start : start + BATCH_MAX]}
             try:
-                signs = await uncut(self._store_batch(batch))
+                signs, rose = await uncut(self._store_batch(batch))
             except StoreUnavailable as fault:
                 _log.warning("marks_wait", count=len(batch), fault=str(fault))
                 self._put_back(batch)
                 return
+            self._rose(rose)
             for sign in signs:
                 self._sign(sign)
 
@@ -115,17 +125,24 @@ class Marks:
             self._raise(who, stream, delivered=waiting.delivered, read=waiting.read)
         self._some.set()
 
-    async def _store_batch(self, batch: Mapping[_Key, _Waiting]) -> list[Ephemeral]:
+    async def _store_batch(
+        self, batch: Mapping[_Key, _Waiting]
+    ) -> tuple[list[Ephemeral], list[Rise]]:
         async with self._store.writing() as conn:
-            risen = await self._risen(conn, batch)
+            stored = await marks.of_streams(conn, list({stream for _, stream in batch}))
+            risen = await self._risen(conn, batch, stored)
             await marks.save(conn, [(stream, mark) for (_, stream), mark in risen.items()])
             await pushes.marked(conn, [(who, name, mark) for (who, name), mark in risen.items()])
-            return await _signs(conn, risen)
+            return await _signs(conn, risen), _rises(stored, risen)
 
-    async def _risen(self, conn: Transaction, batch: Mapping[_Key, _Waiting]) -> dict[_Key, Mark]:
+    async def _risen(
+        self,
+        conn: Transaction,
+        batch: Mapping[_Key, _Waiting],
+        stored: Mapping[ev.Stream, Sequence[Mark]],
+    ) -> dict[_Key, Mark]:
         streams = list({stream for _, stream in batch})
         heads = await log.heads(conn, streams)
-        stored = await marks.of_streams(conn, streams)
         sights = await conversations.sights(conn, _conversations(streams))
         found: dict[_Key, Mark] = {}
         for (who, stream), waiting in batch.items():
@@ -178,6 +195,18 @@ async def _signs(conn: Transaction, risen: Mapping[_Key, Mark]) -> list[Ephemera
         unread = await views.unread_of(conn, who, conv_id, mark.read)
         signs.append(_own_sign(who, conv_id, mark, unread))
     return signs
+
+
+def _rises(stored: Mapping[ev.Stream, Sequence[Mark]], risen: Mapping[_Key, Mark]) -> list[Rise]:
+    of_conversations: dict[ev.Stream, list[Mark]] = {}
+    for (_, stream), mark in risen.items():
+        if access.conversation_of(stream):
+            of_conversations.setdefault(stream, []).append(mark)
+    return [
+        rise
+        for stream, some in of_conversations.items()
+        for rise in rises(str(access.conversation_of(stream)), stored.get(stream, ()), some)
+    ]
 
 
 def _is_shown_as(mark: Mark, who: Principal) -> bool:

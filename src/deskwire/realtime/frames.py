@@ -78,13 +78,19 @@ Word: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ephemeral:
-    """A passing sign: no position, newest per key counts, over after `ttl_ms` (None: stays)."""
+    """A passing sign: no position, newest per key counts, over after `ttl_ms` (None: stays).
+
+    One that only some get is kept for nobody who comes later: `wants` names a word that a
+    connection has said in `identify`, `to` the principals; none: every watcher of the stream.
+    """
 
     stream: Stream
     type: str  # ≤ 64 characters
     key: str  # ≤ 96 characters
     ttl_ms: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict)  # ≤ 4 KiB as JSON
+    wants: str | None = None
+    to: tuple[tuple[str, str], ...] | None = None
 
 
 # --- frames up -----------------------------------------------------------------------------------

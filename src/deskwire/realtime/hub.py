@@ -196,7 +196,7 @@ class Hub(Generic[C, W]):
         """Newest per key counts. Raises PayloadError if the sign breaks a bound."""
         framed = frames.frame_ephemeral(sign)
         channel = self.channels.get(sign.stream)
-        if channel is not None:
+        if channel is not None and sign.wants is None and sign.to is None:
             self._hold(channel, sign, now)
         return framed
 

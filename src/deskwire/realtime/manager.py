@@ -255,6 +255,10 @@ class ConnectionManager:
         """Hands a passing sign to every watcher, here and on other nodes. Never raises."""
         self._node.sign(ephemeral, except_for)
 
+    def is_wanted(self, stream: Stream, word: str) -> bool:
+        """Whether a connection of this node that watches the stream named `word` in `wants`."""
+        return self._node.is_wanted(stream, word)
+
     async def kick(self, principal: Principal, code: int = Code.KICKED) -> None:
         """Closes all of this principal's connections, on every node."""
         await self._everywhere(Notice(principal=Principal(*principal), code=int(code)))

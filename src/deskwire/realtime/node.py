@@ -279,9 +279,16 @@ class Node:
         channel = self._hub.channels.get(ephemeral.stream)
         if channel is not None:
             for connection in tuple(channel.watchers.values()):
-                if connection.id != except_for:
+                if connection.id != except_for and _is_for(ephemeral, connection):
                     connection.sign(framed)
         return True
+
+    def is_wanted(self, stream: Stream, word: str) -> bool:
+        """Whether a watcher of the stream has said this word."""
+        channel = self._hub.channels.get(stream)
+        return channel is not None and any(
+            word in each.delivery.wants for each in channel.watchers.values()
+        )
 
     def publish(self, notice: Notice) -> None:
         self._bus.notice(notice)
@@ -492,6 +499,11 @@ class _Heads(Mapping[Stream, int]):
 
     def __len__(self) -> int:
         return len(self._channels)
+
+
+def _is_for(sign: Ephemeral, connection: StreamConnection) -> bool:
+    is_said = sign.wants is None or sign.wants in connection.delivery.wants
+    return is_said and (sign.to is None or connection.who in sign.to)
 
 
 def _place_of(connection: StreamConnection) -> tuple[LoginId, str, str]:
