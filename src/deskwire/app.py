@@ -47,6 +47,7 @@ from deskwire.storage.views import Views
 from deskwire.web.agent import agent_router
 from deskwire.web.auth import Cookies, identity_in
 from deskwire.web.commands import commands_router
+from deskwire.web.contract import completing
 from deskwire.web.errors import handle_all
 from deskwire.web.figures import figures_router
 from deskwire.web.files import files_router
@@ -251,6 +252,7 @@ class Desk:
         api.include_router(health_router(self._is_ready))
         add_pages(api, origins, self.configuration.static)
         handle_all(api, StoreUnavailable)
+        api.openapi = completing(api.openapi)  # type: ignore[method-assign]  # FastAPI's own way
         return api
 
     def _socket(self, realm: Realm, origins: Origins) -> Socket:

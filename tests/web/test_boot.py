@@ -85,7 +85,7 @@ async def test_the_schema_says_what_boot_answers_and_how_it_refuses(site: Site) 
         for realm in ("agent", "employee")
     }
 
-    assert [set(each) for each in routes.values()] == [{"200", "401", "503"}] * 2
+    assert [set(each) for each in routes.values()] == [{"200", "400", "401", "503"}] * 2
     content = {realm: each["200"]["content"]["application/json"] for realm, each in routes.items()}
     assert content["agent"]["schema"] == {"$ref": "#/components/schemas/AgentBoot"}
     assert content["employee"]["schema"] == {"$ref": "#/components/schemas/EmployeeBoot"}
