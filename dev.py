@@ -6,6 +6,7 @@
     python3 dev.py check [--fix]                      format, lint, types
     python3 dev.py bench [what] [options]             the scales, beside the peers that are here
     python3 dev.py simulate [--seeds N --events M]    seeded lives of several nodes under all faults
+    python3 dev.py prove [what] [options]             what the desk promises, at full size
 
 Everything stays inside the repository (`.venv`, `frontend/node_modules`), except what apt installs
 when this runs as root; `DESKWIRE_NO_APT=1` forbids that too. With `CI=1` a skip is a failure.
@@ -66,7 +67,7 @@ STATIC = ROOT / hatch_build.STATIC
 FRONTEND = ROOT / "frontend"
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
-COMMANDS = ("run", "test", "check", "bench", "simulate")
+COMMANDS = ("run", "test", "check", "bench", "simulate", "prove")
 SHARES_S = {"check": 50, "front": 20, "python": 120, "system": 80, "browser": 90}  # of CI's time
 BUNDLE_KB_MAX = {
     "h5.html": {"js": 90, "css": 45},
@@ -104,6 +105,8 @@ def main(arguments: list[str]) -> int:
             return bench(rest)
         if command == "simulate":
             return simulate(rest)
+        if command == "prove":
+            return prove(rest)
     except Stop as stop:
         print(f"\ndev.py: {stop}", file=sys.stderr)
         return 1
@@ -299,6 +302,17 @@ def bench(options: list[str]) -> int:
 def simulate(options: list[str]) -> int:
     prepare("requirements-dev.lock", pages=False)
     return call([str(PYTHON), "-m", "tests.simulation", *options])
+
+
+# --- prove ---------------------------------------------------------------------------------------
+
+
+def prove(options: list[str]) -> int:
+    prepare("requirements-dev.lock", pages=False)
+    how = provide_postgres()
+    if how:
+        print(f"dev.py: no PostgreSQL here; what is proved on it ends with a fault. {how}")
+    return call([str(PYTHON), "-m", "tests.proofs", *options])
 
 
 # --- the front end's packages and pages ----------------------------------------------------------

@@ -91,6 +91,16 @@ class SqliteFile:
         if self._template is not None:
             self.path.write_bytes(self._template)
 
+    def copied(self) -> sqlite3.Connection:
+        """The database as it is now, in memory."""
+        image = sqlite3.connect(":memory:", check_same_thread=False)
+        self._open().backup(image)
+        return image
+
+    def put_back(self, image: sqlite3.Connection) -> None:
+        """As it was when it was copied, under whoever has it open."""
+        image.backup(self._open())
+
     def close(self) -> None:
         if self._conn is not None:
             self._conn.close()
