@@ -7,10 +7,24 @@ a small size of each as tests beside these files.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+from deskwire.app import now_ms
+from tests.flows.office import filled
+from tests.kit.databases import Database, PostgresDatabase, PostgresServer, SqliteFile
+from tests.kit.postgres import NoPostgres, Postgres
+from tests.kit.server import DeskServer, free_port
+from tests.proofs.claims import Race, hired
+
+SHOWN_EVERY_S = 10.0
 
 HERE = Path(__file__).parent
 
@@ -20,12 +34,101 @@ def matrix(_options: argparse.Namespace) -> int:
     return int(pytest.main(["-q", "-n0", "--timeout=600", str(HERE / "test_matrix.py")]))
 
 
+def claims(options: argparse.Namespace) -> int:
+    """50 agents claim one conversation at once, before several processes on one PostgreSQL."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deskwire-proof-")))
+        database = stack.enter_context(opened("postgresql", folder))
+        servers = nodes(options.processes, folder, database, stack)
+        return asyncio.run(_raced(options.rounds, database, [each.url for each in servers]))
+
+
+async def _raced(rounds: int, database: Database, urls: list[str]) -> int:
+    race = Race(database, await hired(database.url), now_ms())
+    async with AsyncExitStack() as stack:
+        await race.start(stack, [{"base_url": url} for url in urls])
+        shown = progress("rounds", rounds)
+        for number in range(rounds):
+            await race.round(number)
+            shown(number + 1, len(race.wrong))
+            if race.wrong:
+                break
+    print(", ".join(f"{what} {times}" for what, times in sorted(race.seen.items())))
+    return told(race.wrong, f"{rounds} rounds before {len(urls)} processes: one winner each")
+
+
+# --- what they share ------------------------------------------------------------------------------
+
+
+@contextmanager
+def opened(kind: str, folder: Path) -> Iterator[Database]:
+    """A database of this kind, migrated and with the tests' office in it."""
+    if kind == "sqlite":
+        file = SqliteFile(folder, None)
+        filled(file.url)
+        yield file
+        file.close()
+        return
+    # As in earnest: what it has committed outlives a kill.
+    with Postgres(is_durable=True) as own, PostgresServer(own) as server:
+        database = PostgresDatabase(server, server.template("office", filled))
+        database.folder = folder
+        yield database
+        database.drop()
+
+
+def nodes(processes: int, folder: Path, database: Database, stack: ExitStack) -> list[DeskServer]:
+    """Started `deskwire serve` on this database, stopped with the stack."""
+    ports = [free_port() for _ in range(processes)]
+    urls = [f"http://127.0.0.1:{port}" for port in ports]
+    servers = [
+        DeskServer(
+            folder / f"node{port}",
+            run="serve",
+            port=port,
+            DESKWIRE_PUBLIC_URL=urls[0],
+            DESKWIRE_ORIGINS=",".join(urls[1:]),
+            DESKWIRE_DATABASE_URL=database.url,
+        )
+        for port in ports
+    ]
+    return [stack.enter_context(server) for server in servers]
+
+
+def progress(what: str, of: int) -> Callable[[int, int], None]:
+    """Says now and then how far it is."""
+    began = shown_at = time.monotonic()
+
+    def shown(done: int, failed: int) -> None:
+        nonlocal shown_at
+        if time.monotonic() - shown_at > SHOWN_EVERY_S:
+            shown_at = time.monotonic()
+            rate = done / (shown_at - began)
+            print(f"{done}/{of} {what}, {rate:.2f}/s, {failed} failed", flush=True)
+
+    return shown
+
+
+def told(wrong: list[str], shown: str) -> int:
+    """The last word; the exit code."""
+    print("\n".join(wrong) if wrong else f"held: {shown}", flush=True)
+    return 1 if wrong else 0
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python3 dev.py prove", description=__doc__)
     whats = parser.add_subparsers(dest="what", required=True)
     whats.add_parser("matrix", help=matrix.__doc__).set_defaults(run=matrix)
+    racing = whats.add_parser("claims", help=claims.__doc__)
+    racing.add_argument("--rounds", type=int, default=200)
+    racing.add_argument("--processes", type=int, default=3)
+    racing.set_defaults(run=claims)
     options = parser.parse_args(arguments)
-    return int(options.run(options))
+    try:
+        return int(options.run(options))
+    except NoPostgres as missing:
+        print(missing)
+        return 1
 
 
 if __name__ == "__main__":
