@@ -19,12 +19,16 @@ import pytest
 
 from deskwire.app import now_ms
 from tests.flows.office import filled
+from tests.kit.conversations import Conversation, beside, sample
 from tests.kit.databases import Database, PostgresDatabase, PostgresServer, SqliteFile
 from tests.kit.postgres import NoPostgres, Postgres
 from tests.kit.server import DeskServer, free_port
 from tests.proofs.claims import Race, hired
+from tests.proofs.replay import Replay
 
 SHOWN_EVERY_S = 10.0
+KINDS = ("sqlite", "postgresql")
+PREFIX = "deskwire-proof-"
 
 HERE = Path(__file__).parent
 
@@ -37,7 +41,7 @@ def matrix(_options: argparse.Namespace) -> int:
 def claims(options: argparse.Namespace) -> int:
     """50 agents claim one conversation at once, before several processes on one PostgreSQL."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deskwire-proof-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
         database = stack.enter_context(opened("postgresql", folder))
         servers = nodes(options.processes, folder, database, stack)
         return asyncio.run(_raced(options.rounds, database, [each.url for each in servers]))
@@ -55,6 +59,52 @@ async def _raced(rounds: int, database: Database, urls: list[str]) -> int:
                 break
     print(", ".join(f"{what} {times}" for what, times in sorted(race.seen.items())))
     return told(race.wrong, f"{rounds} rounds before {len(urls)} processes: one winner each")
+
+
+def replay(options: argparse.Namespace) -> int:
+    """All conversations through the API and sockets, killed at random moments; no canary leaks."""
+    conversations = ((beside() or []) + sample())[: options.conversations or None]
+    codes = []
+    for kind in KINDS if options.database == "both" else [options.database]:
+        print(f"{len(conversations)} conversations on {kind}, killed {options.kills} times")
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
+            codes.append(_replayed(options, conversations, kind, folder, stack))
+    return max(codes)
+
+
+def _replayed(
+    options: argparse.Namespace,
+    conversations: list[Conversation],
+    kind: str,
+    folder: Path,
+    stack: ExitStack,
+) -> int:
+    port = free_port()
+    named = {"DESKWIRE_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    server = DeskServer(folder, run="serve", port=port, **named)
+    database = stack.enter_context(opened(kind, server.data))
+    if kind == "postgresql":
+        named["DESKWIRE_DATABASE_URL"] = database.url
+        server = DeskServer(folder, run="serve", port=port, **named)
+
+    async def played() -> Replay:
+        found = Replay(database, server, options.seed)
+        await found.hired(conversations)
+        await asyncio.to_thread(server.start)
+        shown = progress("conversations", len(conversations))
+        await found.play(conversations, options.kills, lambda done: shown(done, len(found.wrong)))
+        return found
+
+    try:
+        found = asyncio.run(played())
+    finally:
+        server.kill()
+    print(", ".join(f"{what} {times}" for what, times in sorted(found.seen.items())))
+    again = f"again: python3 dev.py prove replay --database {kind} --seed {options.seed}"
+    return told(
+        [*found.wrong, again] if found.wrong else [], f"{found.acks} acknowledged, all kept"
+    )
 
 
 # --- what they share ------------------------------------------------------------------------------
@@ -123,6 +173,12 @@ def main(arguments: list[str]) -> int:
     racing.add_argument("--rounds", type=int, default=200)
     racing.add_argument("--processes", type=int, default=3)
     racing.set_defaults(run=claims)
+    playing = whats.add_parser("replay", help=replay.__doc__)
+    playing.add_argument("--conversations", type=int, default=0, help="how many (all)")
+    playing.add_argument("--kills", type=int, default=50)
+    playing.add_argument("--seed", type=int, default=0)
+    playing.add_argument("--database", choices=["both", *KINDS], default="both")
+    playing.set_defaults(run=replay)
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))

@@ -126,14 +126,17 @@ class Race:
     ) -> httpx.Response:
         body = {"name": name, "args": args} | ({"conv": conv} if conv else {})
         url, command_id = f"/api/{realm}/commands", f"{name}-{next(self._ids):06}"
-        answer = await browser.send_json(url, body, command_id=command_id)
         for _ in range(TRIES):
+            try:
+                answer = await browser.send_json(url, body, command_id=command_id)
+            except httpx.TransportError:  # an idle connection that the server has just let go
+                self.seen["broken off"] += 1
+                continue
             if answer.status_code != 503:
-                break
+                return answer
             self.seen["try_later"] += 1
             await asyncio.sleep(answer.json()["refusal"]["detail"]["retry_after_s"])
-            answer = await browser.send_json(url, body, command_id=command_id)
-        return answer
+        raise AssertionError(f"{name} had no answer in {TRIES} tries")
 
     def _judge(self, number: int, conv: str, answers: Mapping[str, httpx.Response]) -> None:
         winners = [name for name, answer in answers.items() if answer.status_code == 200]
