@@ -478,6 +478,24 @@ async def test_unread_is_what_others_have_said_since_one_read(office: Office) ->
     assert unread == {"ann": 1, "wang": 2}
 
 
+async def test_whoever_is_invited_later_is_told_nothing_of_what_was_said_before(
+    office: Office,
+) -> None:
+    conv = await office.claimed()
+    await office.post(WANG, conv, CANARY)
+    await office.yes(WANG, "invite_participant", conv, realm="employee", person="bo")
+
+    before = await row(office, BO, conv)
+    listed = await office.views.rows(BO, view="unread", after=None, limit=5)
+    await office.post(WANG, conv, "欢迎")
+    after = await row(office, BO, conv)
+
+    assert (before["preview"], before["unread"]) == (None, 0)
+    assert listed is not None
+    assert listed["rows"] == []
+    assert (after["preview"], after["unread"]) == ("欢迎", 1)
+
+
 async def test_a_board_row_is_nobodys_unread(office: Office) -> None:
     conv = await office.claimed()
 

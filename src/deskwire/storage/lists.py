@@ -98,20 +98,6 @@ def passes(conn: Transaction, who: Actor, filters: Filters) -> sql.ColumnElement
     return and_(sql.true(), *conditions)
 
 
-def visible_from(who: Principal) -> sql.ScalarSelect[int]:
-    """From which position this principal sees the conversation of a `message` row."""
-    return (
-        select(func.coalesce(func.max(participant.c.visible_from), 1))
-        .where(
-            participant.c.conv_id == message.c.conv_id,
-            participant.c.realm == who.realm.value,
-            participant.c.person_id == who.person,
-        )
-        .correlate(message)
-        .scalar_subquery()
-    )
-
-
 def by_others(who: Principal) -> sql.ColumnElement[bool]:
     """Messages that this principal has not written."""
     return or_(message.c.realm != who.realm.value, message.c.person_id != who.person)
@@ -162,6 +148,19 @@ def _taken_part_in(who: Actor) -> sql.Select[Any]:
     )
 
 
+def visible_to(who: Principal) -> sql.ColumnElement[bool]:
+    """A public message that lies within what this participant may see: the invited came later."""
+    return (
+        select(participant.c.conv_id)
+        .where(participant.c.conv_id == message.c.conv_id)
+        .where(participant.c.realm == who.realm.value, participant.c.person_id == who.person)
+        .where(participant.c.visible_from <= message.c.position)
+        .where(or_(participant.c.left_at.is_(None), participant.c.left_at >= message.c.position))
+        .correlate(message)
+        .exists()
+    )
+
+
 def _has_unread(who: Principal) -> sql.ColumnElement[bool]:
     own = and_(
         mark.c.stream_id == message.c.stream_id,
@@ -174,7 +173,7 @@ def _has_unread(who: Principal) -> sql.ColumnElement[bool]:
         .where(message.c.conv_id == conversation.c.conv_id)
         .where(message.c.stream_id == "conv:" + conversation.c.conv_id)
         .where(message.c.position > func.coalesce(mark.c.read, 0), by_others(who))
-        .where(message.c.withdrawn.is_(None))
+        .where(message.c.withdrawn.is_(None), visible_to(who))
         .correlate(conversation)
         .exists()
     )

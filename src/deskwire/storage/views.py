@@ -260,13 +260,12 @@ async def rows(
 
 async def row_views(conn: Transaction, who: Actor, states: Sequence[Conversation]) -> list[Json]:
     """List lines as this principal sees them: with the last text and what is unread."""
-    hidden = {state.conv_id for state in states if not _sees_last(who, state)}
-    previews = await _previews(conn, [state for state in states if state.conv_id not in hidden])
+    previews = await _previews(conn, who, states)
     unread = await _unread(conn, who, states)
     return [
         {
             **_row(state),
-            **({"last_message": None} if state.conv_id in hidden else {}),
+            **({} if _sees_last(who, state) else {"last_message": None}),
             "preview": previews.get(state.conv_id),
             "unread": unread.get(state.conv_id, 0),
             **_labels(who, state),
@@ -294,7 +293,7 @@ def _labels(who: Actor, state: Conversation) -> Json:
 
 
 async def unread_of(conn: Transaction, who: Principal, conv_id: str, read: int) -> int:
-    """Public messages above `read` that somebody else wrote."""
+    """Public messages above `read` that somebody else wrote and this participant may see."""
     return int(
         await conn.scalar(
             select(func.count())
@@ -303,9 +302,9 @@ async def unread_of(conn: Transaction, who: Principal, conv_id: str, read: int) 
                 message.c.conv_id == conv_id,
                 message.c.stream_id == ev.conv_stream(conv_id),
                 message.c.position > read,
-                message.c.position >= lists.visible_from(who),
                 message.c.withdrawn.is_(None),
                 lists.by_others(who),
+                lists.visible_to(who),
             )
         )
         or 0
@@ -527,8 +526,12 @@ async def _own_marks(conn: Transaction, who: Actor, states: Sequence[Conversatio
     }
 
 
-async def _previews(conn: Transaction, states: Sequence[Conversation]) -> dict[str, str]:
-    ids = [state.last_message.msg_id for state in states if state.last_message]
+async def _previews(
+    conn: Transaction, who: Actor, states: Sequence[Conversation]
+) -> dict[str, str]:
+    """The last text, where it lies within what this principal may see."""
+    seen = [state.last_message for state in states if _sees_last(who, state)]
+    ids = [last.msg_id for last in seen if last is not None]
     found = await conn.execute(
         select(message.c.conv_id, message.c.body).where(message.c.msg_id.in_(ids))
     )
@@ -548,8 +551,8 @@ async def _unread(conn: Transaction, who: Actor, states: Sequence[Conversation])
         .select_from(message.outerjoin(mark, own))
         .where(message.c.stream_id.in_(_conv_streams(mine)))
         .where(message.c.position > func.coalesce(mark.c.read, 0))
-        .where(message.c.position >= lists.visible_from(who.principal))
         .where(lists.by_others(who.principal), message.c.withdrawn.is_(None))
+        .where(lists.visible_to(who.principal))
         .group_by(message.c.conv_id)
     )
     return {row[0]: row[1] for row in found}
