@@ -16,6 +16,8 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from deskwire.app import now_ms
 from tests.flows.office import filled
@@ -25,10 +27,12 @@ from tests.kit.postgres import NoPostgres, Postgres
 from tests.kit.server import DeskServer, free_port
 from tests.proofs.claims import Race, hired
 from tests.proofs.replay import Replay
+from tests.proofs.stateful import machine
 
 SHOWN_EVERY_S = 10.0
 KINDS = ("sqlite", "postgresql")
 PREFIX = "deskwire-proof-"
+BATCH = 50  # runs
 
 HERE = Path(__file__).parent
 
@@ -107,6 +111,40 @@ def _replayed(
     )
 
 
+def stateful(options: argparse.Namespace) -> int:
+    """Random commands, connections, marks, timers and clock jumps; the invariants after each."""
+    codes = []
+    for kind in KINDS if options.database == "both" else [options.database]:
+        print(f"{options.runs} runs × {options.steps} steps on {kind}", flush=True)
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
+            codes.append(_driven(options, kind, stack.enter_context(opened(kind, folder))))
+    return max(codes)
+
+
+def _driven(options: argparse.Namespace, kind: str, database: Database) -> int:
+    """In batches, each with a seed of its own: a failing one is seen again by that alone."""
+    driven, shown, batch = machine(database), progress("runs", options.runs), BATCH
+    for number in range(0, options.runs, batch):
+        seed_of_batch = options.seed + number // batch
+        some = settings(
+            max_examples=min(batch, options.runs - number),
+            stateful_step_count=options.steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        try:
+            run_state_machine_as_test(seed(seed_of_batch)(driven), settings=some)
+        except Exception as fault:  # noqa: BLE001  whatever it is, it is the run's failure
+            again = f"--database {kind} --seed {seed_of_batch} --runs {batch}"
+            notes = "\n".join(getattr(fault, "__notes__", ()))
+            steps = f"--steps {options.steps}"
+            return told([f"{fault}\n{notes}\nagain: dev.py prove stateful {again} {steps}"], "")
+        shown(number + some.max_examples, 0)
+    return told([], f"{options.runs} runs × {options.steps} steps on {kind}: no invariant broken")
+
+
 # --- what they share ------------------------------------------------------------------------------
 
 
@@ -179,6 +217,12 @@ def main(arguments: list[str]) -> int:
     playing.add_argument("--seed", type=int, default=0)
     playing.add_argument("--database", choices=["both", *KINDS], default="both")
     playing.set_defaults(run=replay)
+    driving = whats.add_parser("stateful", help=stateful.__doc__)
+    driving.add_argument("--runs", type=int, default=2_000)
+    driving.add_argument("--steps", type=int, default=60)
+    driving.add_argument("--seed", type=int, default=0, help="of the first batch of 50 runs")
+    driving.add_argument("--database", choices=["both", *KINDS], default="both")
+    driving.set_defaults(run=stateful)
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
