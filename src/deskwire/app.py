@@ -219,9 +219,11 @@ class Desk:
         mounts: list[BaseRoute] = [
             Mount(path, app=app) for path, app in self.configuration.mounts.items()
         ]
-        others = Starlette(
-            routes=[*mounts, Mount("/", app=Door(self.api, origins))], lifespan=self._lifespan
-        )
+        others = Starlette(routes=mounts, lifespan=self._lifespan)
+        # As the default and no mount of "/": a mount's pattern does not match a path with a line's
+        # end in it, and what the framework then says of itself has not been through the door.
+        others.router.default = Door(self.api, origins)
+        others.router.redirect_slashes = False
         sockets = {f"/ws/{realm.value}": self._socket(realm, origins) for realm in LOGIN_REALMS}
 
         async def by_path(scope: Scope, receive: Receive, send: Send) -> None:

@@ -113,6 +113,8 @@ NOT_THERE = [
     "conversations/nowhere",
     "conversations/nowhere/messages",
     "conversations/%00",
+    "conversations/%0a",
+    "conversations/%0a/messages",
     "conversations/%ed%a0%80",
     "conversations/' OR 1=1 --",
     "conversations/..%2f..%2fboot",
