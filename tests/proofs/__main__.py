@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from deskwire.app import now_ms
-from tests.flows.office import filled
+from tests.flows.office import Office, filled
 from tests.kit.conversations import Conversation, beside, sample
 from tests.kit.databases import Database, PostgresDatabase, PostgresServer, SqliteFile
 from tests.kit.postgres import NoPostgres, Postgres
@@ -145,6 +145,23 @@ def _driven(options: argparse.Namespace, kind: str, database: Database) -> int:
     return told([], f"{options.runs} runs × {options.steps} steps on {kind}: no invariant broken")
 
 
+def fuzz(options: argparse.Namespace) -> int:
+    """What the OpenAPI allows, and what it does not, asked of every operation by schemathesis."""
+    from tests.proofs.fuzz import Fuzz  # not loaded for the others
+
+    codes = []
+    for kind in KINDS if options.database == "both" else [options.database]:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
+            database = stack.enter_context(opened(kind, folder))
+            asked = Fuzz(asyncio.run(Office.at(database)))
+            asked.ask(options.examples, options.seed, shown=lambda name: print(name, flush=True))
+            asked.close()
+        found = ", ".join(f"{status}: {times}" for status, times in sorted(asked.seen.items()))
+        codes.append(told(asked.wrong, f"nothing undocumented on {kind}; answers {found}"))
+    return max(codes)
+
+
 # --- what they share ------------------------------------------------------------------------------
 
 
@@ -223,6 +240,11 @@ def main(arguments: list[str]) -> int:
     driving.add_argument("--seed", type=int, default=0, help="of the first batch of 50 runs")
     driving.add_argument("--database", choices=["both", *KINDS], default="both")
     driving.set_defaults(run=stateful)
+    fuzzing = whats.add_parser("fuzz", help=fuzz.__doc__)
+    fuzzing.add_argument("--examples", type=int, default=100, help="of each kind, each operation")
+    fuzzing.add_argument("--seed", type=int, default=0)
+    fuzzing.add_argument("--database", choices=["both", *KINDS], default="both")
+    fuzzing.set_defaults(run=fuzz)
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
