@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from deskwire.app import now_ms
-from tests.flows.office import Office, filled
+from tests.flows.office import Office, filled, template
 from tests.kit.conversations import Conversation, beside, sample
 from tests.kit.databases import Database, PostgresDatabase, PostgresServer, SqliteFile
 from tests.kit.postgres import NoPostgres, Postgres
@@ -169,8 +169,7 @@ def fuzz(options: argparse.Namespace) -> int:
 def opened(kind: str, folder: Path) -> Iterator[Database]:
     """A database of this kind, migrated and with the tests' office in it."""
     if kind == "sqlite":
-        file = SqliteFile(folder, None)
-        filled(file.url)
+        file = SqliteFile(folder, template())
         yield file
         file.close()
         return
