@@ -16,7 +16,7 @@ from tests.flows.office import ANN, BO, START, WANG, Office
 from tests.kit.databases import NotWritten
 
 
-def upload(name: str, owner: Principal = ANN, **more: Any) -> Attachment:
+def upload(name: str, /, owner: Principal = ANN, **more: Any) -> Attachment:
     facts: dict[str, Any] = {
         "kind": AttachmentKind.FILE,
         "name": f"{name}.pdf",

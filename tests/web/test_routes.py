@@ -13,7 +13,6 @@ from fastapi.routing import APIRoute
 
 from deskwire.desk import access
 from deskwire.desk.commands import WIRE
-
 from deskwire.desk.people import Principal, Realm
 from deskwire.storage import conversations, people
 from tests.flows.office import ANN, BO, CHEN, LINA, QIAN, START, WANG, Office, agent
