@@ -47,7 +47,8 @@ def logged_in(database: Database, realm: str, who: str, now_ms: int) -> str:
     """The secret of a login as either road makes one."""
     secret = f"{realm} {who}"
     database.write(
-        "INSERT INTO login VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+        "INSERT INTO login (secret_hash, login_id, realm, person, created, seen, expires)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         hashlib.sha256(secret.encode()).digest(),
         f"{realm}-{who}",
         realm,

@@ -22,6 +22,22 @@ REALMS = ("agent", "employee")
 STATUS_OF: Mapping[str, int] = {code.value: status for code, status in STATUS.items()}
 
 
+BODIES: Mapping[str, dict[str, str]] = {
+    "login": {"login_name": "nobody", "password": "x"},
+    "password": {"password": "another correct horse"},
+}
+
+
+def queries(conv: str) -> Mapping[str, dict[str, str]]:
+    """What a route needs beside its path."""
+    return {
+        "/rows": {"ids": conv},
+        "/attachments": {"name": "a.txt"},
+        "/audit": {"conv": conv},
+        "/export.csv": {"from": "1", "to": "2"},
+    }
+
+
 def walk(routes: Any) -> Iterator[tuple[str, str]]:
     """Every method and path below, however it was included; mounted folders are no routes."""
     for route in routes:
@@ -55,8 +71,8 @@ class Matrix:
 
     def _judge(self, where: str, answer: httpx.Response, expected: str | None) -> None:
         self.asked += 1
-        found = None if answer.status_code == 200 else code_of(answer)
-        status = 200 if expected is None else STATUS_OF[expected]
+        found = None if answer.is_success else code_of(answer)
+        status = answer.status_code if expected is None else STATUS_OF[expected]
         if (answer.status_code, found) != (status, expected):
             self.wrong.append(
                 f"{where}: expected {expected or 'success'}, "
@@ -155,7 +171,7 @@ class Matrix:
             self._judge(where, answer, "login_required" if who.cookie != "good" else expected)
             for each, of in THINGS.items():
                 self._look_into(where, answer, who, of, self._stage.facts[each])
-            if route[1] == "/logout":
+            if answer.is_success and route[1] in policy.ENDING:
                 self.put_back()
                 browser.cookies.set(f"deskwire-{who.realm}", secret_of(name, who.realm))
 
@@ -175,14 +191,16 @@ class Matrix:
                 for at, file in zip((policy.SEE, policy.STAFF), facts["files"], strict=True):
                     expected = None if policy.sees(who, thing, at) else "not_found"
                     yield expected, path.format(attachment_id=file), {}
-            case policy.SEE:
-                expected = None if policy.sees(who, thing) else "not_found"
-                yield expected, path.format(conv_id=conv), {}
-            case policy.ANYBODY:
-                yield "login_required", path, {}
             case _:
-                query = {"/rows": {"ids": conv}, "/attachments": {"name": "a.txt"}}.get(path, {})
-                yield None, path, query
+                asked_of = policy.owner(who, thing)
+                names = {"conv_id": conv, "msg_id": facts["gone"], "person": asked_of}
+                login = next(
+                    f"login of {name}"[:36]
+                    for name, each in IDENTITIES.items()
+                    if (each.realm, each.person) == (who.realm, asked_of)
+                )
+                url = path.format(**names, login_id=login, person_id=thing.requester)
+                yield policy.route(who, line, thing), url, queries(conv).get(path, {})
 
     def _look_into(
         self,
@@ -214,7 +232,7 @@ def _things(who: Identity, what: str) -> list[tuple[str, Thing]]:
 async def asked(browser: Browser, method: str, url: str, query: dict[str, str]) -> httpx.Response:
     if method == "GET":
         return await browser.get(url, params=query)
-    body = {"login_name": "nobody", "password": "x"} if url.endswith("/login") else {}
+    body = BODIES.get(url.rsplit("/", 1)[1], {})
     return await browser.request(
         method, url, json=body, params=query, headers=browser.usual(without="content-length")
     )

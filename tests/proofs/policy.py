@@ -199,11 +199,11 @@ ASKS: tuple[Ask, ...] = (
     Ask(command="save_person", line=ADMINS, about="the desk",
         args={"person": "new", "name": "x", "version": 0}),
     Ask(command="save_settings", line=ADMINS, about="the desk",
-        args={"values": {"recall_s": 60}, "version": 0}),
+        args={"values": {"recall_window_s": 60}, "version": 0}),
     Ask(command="archive_category", line=ADMINS, about="the desk",
-        args={"category_id": "account", "version": 0}),
+        args={"category_id": "account", "version": 1}),
     Ask(command="archive_tag", line=ADMINS, about="the desk",
-        args={"tag_id": "new", "version": 0}),
+        args={"tag_id": "none", "version": 0}, yes="not_found"),
     Ask(command="save_canned_reply", line=EVERY_AGENT, about="the desk",
         args={"reply_id": "new", "scope": "mine", "shortcut": "x", "text": "x", "version": 0}),
     Ask(command="save_canned_reply", line=SHARED_GROUP, about="a group",
@@ -212,7 +212,7 @@ ASKS: tuple[Ask, ...] = (
     Ask(command="save_canned_reply", line=ADMINS, about="everybody",
         args={"reply_id": "new", "scope": "all", "shortcut": "x", "text": "x", "version": 0}),
     Ask(command="archive_canned_reply", line=EVERY_AGENT, about="the desk",
-        args={"reply_id": "none", "version": 0}),
+        args={"reply_id": "none", "version": 0}, yes="not_found"),
 )  # fmt: skip
 
 # Which realm may name a command at all; in the other it is not allowed, whatever it is about.
@@ -245,11 +245,26 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("POST", "/login"): ANYBODY,
     ("POST", "/renew"): EVERYBODY,
     ("GET", "/rows"): EVERYBODY,
+    ("GET", "/logins"): EVERYBODY,
+    ("DELETE", "/logins/{login_id}"): "its owner, or an admin",
+    ("PUT", "/agents/{person}/password"): "its owner, or an admin's",
+    ("GET", "/people"): ADMINS,
+    ("GET", "/people/{person_id}/conversations"): EVERYBODY,
+    ("GET", "/audit"): STAFF,
+    ("GET", "/withdrawn/{msg_id}"): ADMIN,
+    ("GET", "/export.csv"): "every supervisor",
 }
-OF_AGENTS: Final = {"/login", "/renew", "/rows"}
+OF_AGENTS: Final = {
+    "/login", "/renew", "/rows", "/agents/{person}/password", "/audit", "/withdrawn/{msg_id}",
+    "/people", "/people/{person_id}/conversations", "/export.csv",
+}  # fmt: skip
+# After these one is logged out, or others are.
+ENDING: Final = {"/logout", "/logins/{login_id}", "/agents/{person}/password"}
 # Where it makes no difference which conversation one has in mind.
-ABOUT_NOTHING: Final = {"/boot", "/conversations", "/attachments", "/me", "/logout", "/login",
-    "/renew", *(ask.command for ask in ASKS if ask.about == "the desk")}  # fmt: skip
+ABOUT_NOTHING: Final = {
+    "/boot", "/conversations", "/attachments", "/me", "/logout", "/login", "/renew", "/logins",
+    "/export.csv", "/people", *(ask.command for ask in ASKS if ask.about == "the desk"),
+}  # fmt: skip
 
 # Outside /api/<realm> nothing depends on a login.
 OPEN_TO_ALL: Final = {
@@ -337,7 +352,33 @@ def answer(who: Identity, ask: Ask, thing: Thing) -> str | None:
         return _of_conversation(who, ask, thing)
     if ask.line == EVERY_EMPLOYEE and _has_one_there(who, thing):
         return "already_open"
-    return None if _has_duty(who, ask.line, thing) else "not_allowed"
+    return ask.yes if _has_duty(who, ask.line, thing) else "not_allowed"
+
+
+def owner(who: Identity, thing: Thing) -> str:
+    """Whose login or password of the realm is meant where a thing is."""
+    return thing.requester if who.realm == "employee" else thing.assignee
+
+
+def route(who: Identity, line: str, thing: Thing) -> str | None:
+    """As `answer`, for a route that is about one thing."""
+    is_admin, is_own = who.role == "admin", who.person == owner(who, thing)
+    match line:
+        case "its owner, or an admin":
+            return None if is_own or is_admin else "not_found"
+        case "its owner, or an admin's":
+            # One's own needs the present one as well, which is not given here.
+            return "invalid" if is_own else None if is_admin else "not_allowed"
+        case "every supervisor":
+            return None if who.role in {"supervisor", "admin"} else "not_allowed"
+        case _ if line == ADMINS:
+            return None if is_admin else "not_allowed"
+        case _ if line == ADMIN:
+            return None if is_admin else "not_allowed" if sees(who, thing) else "not_found"
+        case _ if line in ROWS:
+            return None if sees(who, thing, line) else "not_found"
+        case _:
+            return "login_required" if line == ANYBODY else None
 
 
 def _has_one_there(who: Identity, thing: Thing) -> bool:

@@ -58,9 +58,10 @@ def _login(office: Office, name: str, cookie: str, realm: str, person_id: str | 
     if of is None:
         return
     office.write(
-        "INSERT INTO login VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO login (secret_hash, login_id, realm, person, created, seen, expires, revoked)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         hashlib.sha256(secret_of(name, realm).encode()).digest(),
-        f"login of {name}",
+        f"login of {name}"[:36],
         of,
         person_id or {"agent": "wang", "employee": "ann"}[of],
         office.now_ms,
@@ -101,6 +102,8 @@ async def _brought(site: Site, thing: Thing, stage: str) -> dict[str, Any]:
         mine, "post_message", conv, kind="file", body="在看", attachments=(files[0],)
     )
     await office.yes(mine, "post_note", conv, body=f"{CANARY} {conv}", attachments=(files[1],))
+    gone = await office.post(mine, conv, "发错了")
+    await office.yes(mine, "recall_message", conv, msg_id=gone.result["msg_id"])
     await _to(office, thing, conv, stage)
     versions = "SELECT version, label_version FROM conversation WHERE conv_id = ?"
     version, labels = office.sql(versions, conv)[0]
@@ -108,6 +111,7 @@ async def _brought(site: Site, thing: Thing, stage: str) -> dict[str, Any]:
     return {
         "conv": conv,
         "msg_id": said.result["msg_id"],
+        "gone": gone.result["msg_id"],
         "version": version,
         "labels": labels,
         "offer_id": offer[0] if offer else "none",

@@ -150,7 +150,6 @@ def _on_the_desk(data_dir: Path | None, work: Callable[[Desk], Awaitable[None]])
         fail(f"DESKWIRE_DATABASE_URL: {fault}.")
     try:
         desk.store.hold()
-        insist_on_schema(migrate.standing(desk.configuration.database_url))
         asyncio.run(_with(desk, work))
     except StoreInUse as fault:
         fail(f"{fault}. Stop it first.")
@@ -169,6 +168,8 @@ def _desk(data_dir: Path | None) -> Desk:
 
 async def _with(desk: Desk, work: Callable[[Desk], Awaitable[None]]) -> None:
     try:
+        standing = await asyncio.to_thread(migrate.standing, desk.configuration.database_url)
+        insist_on_schema(standing)
         await work(desk)
     finally:
         await desk.store.close()
