@@ -57,7 +57,7 @@ struct client {
     uint32_t next;                     /* the number the next event must have */
     uint64_t position;                 /* of the stream */
     uint64_t acked_at, unacked_at;     /* the last ack; the first event that it does not cover */
-    bool waits;                        /* to acknowledge: it stands in the queue */
+    bool waits, is_full;               /* to acknowledge: it stands in the one queue, in the other */
     char epoch[24];
     uint64_t wanted_at, due;           /* when it was to come back; when it dials again, 0: not */
     char *rest;                        /* the beginning of a frame that is not whole yet */
@@ -285,14 +285,12 @@ static void enter(struct client *c, uint64_t at) {
 
 /* As our own client does it: 32 events late or 200 ms after the first that is not covered, which is
  * told by a queue in the order of those first ones. */
-static struct { uint32_t number; uint64_t due; } queue[CLIENTS_MAX];
-static uint32_t queue_first, queue_count;
+static struct queue { struct { uint32_t number; uint64_t due; } of[CLIENTS_MAX]; uint32_t first, count; } late, full;
 
-static void enqueue(struct client *c, uint64_t due) {
-    uint32_t place = (queue_first + queue_count++) % CLIENTS_MAX;
-    queue[place].number = (uint32_t)(c - all);
-    queue[place].due = due;
-    c->waits = true;
+static void enqueue(struct queue *q, struct client *c, uint64_t due) {
+    uint32_t place = (q->first + q->count++) % CLIENTS_MAX;
+    q->of[place].number = (uint32_t)(c - all);
+    q->of[place].due = due;
 }
 
 static uint64_t ack_due(const struct client *c) {
@@ -315,7 +313,7 @@ static void acknowledge(struct client *c, const char *op, uint64_t at) {
 static void count_event(struct client *c, uint64_t n, uint64_t at) {
     if (ask.ack && c->events == c->acked) {
         c->unacked_at = at;
-        if (!c->waits) enqueue(c, ack_due(c));
+        if (!c->waits) { enqueue(&late, c, ack_due(c)); c->waits = true; }
     }
     c->events++;
     events++;
@@ -388,9 +386,10 @@ static void take_text(struct client *c, const char *data, size_t size, uint64_t 
     take_events(c, data, end, at);
     if (c->state == GREETING && (ask.ready == NULL || memmem(data, size, ask.ready, strlen(ask.ready))))
         enter(c, at);
-    if (ask.ack && (c->state == OPEN || c->state == GREETING) && c->events - c->acked >= ACK_EVENTS &&
-        at - c->acked_at >= ACK_GAP_MS * 1000000ull)
-        acknowledge(c, "ack", at);
+    if (ask.ack && (c->state == OPEN || c->state == GREETING) && c->events - c->acked >= ACK_EVENTS) {
+        if (at - c->acked_at >= ACK_GAP_MS * 1000000ull) acknowledge(c, "ack", at);
+        else if (!c->is_full) { enqueue(&full, c, c->acked_at + ACK_GAP_MS * 1000000ull); c->is_full = true; }
+    }
 }
 
 /* One whole frame at `data`, or 0: its size. Server frames are not masked. */
@@ -485,16 +484,26 @@ static bool turn(int wait_ms) {
     return spoken;
 }
 
+static struct client *first_due(struct queue *q, uint64_t at) {
+    if (q->count == 0 || q->of[q->first].due > at) return NULL;
+    struct client *c = &all[q->of[q->first].number];
+    q->first = (q->first + 1) % CLIENTS_MAX;
+    q->count--;
+    return c;
+}
+
 static void acknowledge_late(void) {
     uint64_t at = now_ns();
-    for (uint32_t n = queue_count; n > 0 && queue[queue_first].due <= at; n--) {
-        struct client *c = &all[queue[queue_first].number];
-        queue_first = (queue_first + 1) % CLIENTS_MAX;
-        queue_count--;
+    struct client *c;
+    for (uint32_t n = full.count; n > 0 && (c = first_due(&full, at)) != NULL; n--) {
+        c->is_full = false;
+        if ((c->state == OPEN || c->state == GREETING) && c->events != c->acked) acknowledge(c, "ack", at);
+    }
+    for (uint32_t n = late.count; n > 0 && (c = first_due(&late, at)) != NULL; n--) {
         c->waits = false;
         if ((c->state != OPEN && c->state != GREETING) || c->events == c->acked) continue;
         if (at >= ack_due(c)) acknowledge(c, "ack", at);
-        else enqueue(c, ack_due(c));
+        else { enqueue(&late, c, ack_due(c)); c->waits = true; }
     }
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
+from fastapi.dependencies import models as dependencies
 from hypothesis import HealthCheck, settings
 
 from tests.kit.databases import PostgresServer
@@ -24,12 +25,25 @@ MAY_BLOCK = (
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+REMEMBERED = [each for each in vars(dependencies).values() if hasattr(each, "cache_clear")]
+
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _an_app_ends_with_its_test() -> Iterator[None]:
+    """The framework remembers 4,096 endpoints, and with each its whole application.
+
+    Hundreds of them made every full collection a pause of seconds, in which connects timed out.
+    """
+    yield
+    for remembered in REMEMBERED:
+        remembered.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -196,11 +196,18 @@ class Crowd:
             data = client.rest + data
         client.rest = data[self._take(client, data) :]
         now = time.monotonic()
-        if client.unacked >= ACK_EVENTS and now - client.acked_at >= ACK_GAP_S:
-            self._acknowledge(client, now)
+        if client.unacked >= ACK_EVENTS:  # a full window would wait for us, but not every time
+            self._acknowledge_at(client, client.acked_at + ACK_GAP_S, now)
         elif client.unacked and not client.ack_due:
-            client.ack_due = max(now + ACK_LATE_S, client.acked_at + ACK_EVERY_S)
-            heapq.heappush(self._waiting, (client.ack_due, client.number, client))
+            soon = max(now + ACK_LATE_S, client.acked_at + ACK_EVERY_S)
+            self._acknowledge_at(client, soon, now)
+
+    def _acknowledge_at(self, client: Client, due: float, now: float) -> None:
+        if due <= now:
+            self._acknowledge(client, now)
+        elif not client.ack_due or due < client.ack_due:
+            client.ack_due = due
+            heapq.heappush(self._waiting, (due, client.number, client))
 
     def _take(self, client: Client, data: bytes) -> int:
         """Every whole frame; how many bytes that was. A server's frames are not masked."""
