@@ -6,6 +6,7 @@ desk has open.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
@@ -49,7 +50,8 @@ async def peopled(office: Office) -> None:
             await people.save_person(conn, person(name))
         await people.save_agent(conn, agent_record("zhao", "agent", ("facilities",), ""))
     for name, who in IDENTITIES.items():
-        _login(office, name, who.cookie, who.realm, who.person)
+        # On a thread: a served desk on this loop may hold the lock that a writer waits for.
+        await asyncio.to_thread(_login, office, name, who.cookie, who.realm, who.person)
 
 
 def _login(office: Office, name: str, cookie: str, realm: str, person_id: str | None) -> None:

@@ -6,6 +6,7 @@ table fails: a new command, route, kind of stream or operation needs its line th
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import get_args
 
@@ -88,7 +89,7 @@ async def test_every_operation_of_the_socket_is_answered_as_the_table_says(
     async with served(office) as site:
         await peopled(office)
         stage = await staged(site, "active")
-        office.database.put_back(stage.image)  # type: ignore[attr-defined]
+        await asyncio.to_thread(office.database.put_back, stage.image)  # type: ignore[attr-defined]
         sockets = Sockets(site, stage)
 
         await sockets.ask_everybody()

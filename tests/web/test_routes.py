@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 import httpx
@@ -12,9 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from deskwire.desk import access
-from deskwire.desk.commands import WIRE
 from deskwire.desk.people import Principal, Realm
-from deskwire.storage import conversations, people
 from tests.flows.office import ANN, BO, CHEN, LINA, QIAN, START, WANG, Office, agent
 from tests.web.site import Site, code
 
@@ -250,107 +247,3 @@ async def test_a_method_that_a_route_does_not_have_is_refused(site: Site, method
         answer = await browser.request(method, "/api/agent/commands", headers=browser.usual())
 
     assert (answer.status_code, code(answer)) == (405, "bad_request")
-
-
-# Who may what -------------------------------------------------------------------------------------
-
-ROOT = agent("root")
-ARGS: dict[str, dict[str, Any]] = {
-    "open_conversation": {"category_id": "printer", "kind": "text", "body": "x"},
-    "post_message": {"kind": "text", "body": "x"},
-    "post_note": {"body": "x"},
-    "recall_message": {"msg_id": "?"},
-    "redact_message": {"msg_id": "?", "reason": "x"},
-    "reopen_conversation": {"kind": "text", "body": "x"},
-    "rate_conversation": {"score": 5},
-    "accept_offer": {"offer_id": "x"},
-    "decline_offer": {"offer_id": "x"},
-    "transfer_to_agent": {"agent": "mei", "note": "x", "if_absent": "wait"},
-    "transfer_to_group": {"group": "facilities", "note": "x"},
-    "hold_conversation": {"until": 1, "reason": "x"},
-    "requeue_conversation": {"reason": "x"},
-    "assign_conversation": {"agent": "mei", "reason": "x"},
-    "close_conversation": {"reason": "x"},
-    "invite_participant": {"realm": "employee", "person": "cy"},
-    "remove_participant": {"realm": "employee", "person": "cy"},
-    "set_category": {"category_id": "account", "version": 2},
-    "set_priority": {"priority": 1, "version": 0},
-    "set_tags": {"tags": [], "version": 0},
-    "set_availability": {"availability": "busy"},
-    "save_draft": {"mode": "note", "text": "x", "rev": 0},
-    "drop_draft": {"mode": "note"},
-    "save_group": {"group_id": "new", "name": "新", "members": [], "version": 0},
-    "save_category": {
-        "category_id": "new",
-        "name_zh": "新",
-        "name_en": "New",
-        "group_id": "support",
-        "version": 0,
-    },
-    "save_tag": {"tag_id": "new", "name": "新", "colour": "#00FF00", "version": 0},
-    "save_canned_reply": {
-        "reply_id": "new",
-        "scope": "mine",
-        "shortcut": "x",
-        "text": "x",
-        "version": 0,
-    },
-    "save_agent": {"person": "bo", "login_name": "bo", "role": "agent", "version": 0},
-    "save_person": {"person": "new", "name": "新", "version": 0},
-    "save_settings": {"values": {"auto_close_h": 1}, "version": 0},
-    # Each archives what the same person has saved before, if they may at all.
-    "archive_category": {"category_id": "new", "version": 1},
-    "archive_tag": {"tag_id": "new", "version": 1},
-    "archive_canned_reply": {"reply_id": "new", "version": 1},
-}
-
-
-@pytest.mark.parametrize("who", [who for who in PEOPLE.values() if who is not None])
-async def test_the_door_lets_through_what_the_table_of_access_allows_and_nothing_else(
-    site: Site, who: Principal
-) -> None:
-    office, conv, msg_id = site.office, "", ""
-    for command, line in WIRE.items():
-        office.now_ms += 700_000  # beyond every rate
-        if not conv:
-            conv, msg_id = await answered_one(office)
-        args = {key: msg_id if key == "msg_id" else v for key, v in ARGS.get(command, {}).items()}
-        to = conv if "conv" in {each.name for each in fields(line.command)} else None
-        expected = await allowed(office, who, command, conv)
-        async with site.browser(who) as browser:
-            answer = await browser.command(who.realm, command, to, **args)
-
-        found = answer.status_code if answer.status_code in {403, 404} else 200
-        assert found == expected, (command, answer.text)
-        assert answer.status_code < 500, (command, answer.text)
-        if answer.status_code == 200:
-            conv = ""
-
-
-async def answered_one(office: Office) -> tuple[str, str]:
-    """A conversation of Ann's with an answer by its assignee; no other is open."""
-    for (conv,) in office.sql("SELECT conv_id FROM conversation WHERE status <> 'closed'"):
-        await office.yes(ROOT, "close_conversation", conv, reason="x")
-    conv = await office.claimed()
-    return conv, (await office.post(WANG, conv)).result["msg_id"]
-
-
-async def allowed(office: Office, who: Principal, command: str, conv: str) -> int:
-    """By the table of access alone; what a status forbids is another no."""
-    line = WIRE[command]
-    if who.realm not in line.realms:
-        return 403
-    async with office.store.reading() as conn:
-        actor = await people.actor(conn, who)
-        sight = (await conversations.sights(conn, [conv]))[conv]
-    assert actor is not None
-    action = access.ACTION_OF[line.command]
-    if isinstance(action, access.Duty):
-        return 200 if access.has_duty(actor, action) else 403
-    assert isinstance(action, access.Action)
-    if not access.may(actor, access.Action.SEE_PUBLIC, sight):
-        return 404
-    is_allowed = access.may(actor, action, sight)
-    if command == "recall_message":
-        is_allowed = who == WANG
-    return 200 if is_allowed else 403
