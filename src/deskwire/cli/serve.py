@@ -61,6 +61,8 @@ def serve(
         fail(f"Cannot use {fault.filename or data_dir or given.data_dir}: {fault.strerror}.")
     except KeyboardInterrupt:
         typer.echo("Stopped.")
+    finally:
+        desk.store.release()
 
 
 def _built(given: Settings, data_dir: Path | None) -> Desk:

@@ -101,6 +101,10 @@ class Store:
     async def close(self) -> None:
         await self._writer.dispose()
         await self._reader.dispose()
+        self.release()
+
+    def release(self) -> None:
+        """Give back what `hold` took. That nothing was taken changes nothing."""
         if self._lock is not None:
             self._lock.close()
 
