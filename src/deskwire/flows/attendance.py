@@ -20,7 +20,7 @@ from deskwire.realtime.connection import Closed, Hook, Opened
 from deskwire.realtime.presence import LEASE_TTL_S
 from deskwire.storage import agents, due, office, queues
 from deskwire.storage.due import Clock
-from deskwire.storage.engine import Store, StoreUnavailable, Transaction, uncut
+from deskwire.storage.engine import Store, StoreUnavailable, Transaction, surviving, uncut
 
 LEASE_MS = int(LEASE_TTL_S * 1000)
 AGAIN_S = 1.0
@@ -85,19 +85,16 @@ class Attendance:
         """Until cancelled: write what changes at once, and move every row in time."""
         is_started = False
         while True:
-            try:
+            is_well = False
+            with surviving(_log, waits="attendance_waits", failed="attendance_failed"):
                 if not is_started:
                     await uncut(self.start())
                     is_started = True
                 await uncut(self.flush())
                 await uncut(self.beat())
                 await self._changes_until_the_next()
-            except StoreUnavailable as fault:
-                _log.warning("attendance_waits", fault=str(fault))
-                await asyncio.sleep(AGAIN_S)
-            except Exception:  # noqa: BLE001
-                # The root of this task: the next beat says the same again.
-                _log.exception("attendance_failed")
+                is_well = True
+            if not is_well:
                 await asyncio.sleep(AGAIN_S)
 
     async def stop(self) -> None:

@@ -19,7 +19,7 @@ from deskwire.desk.routing import Dispatch, Proposal, dispatch
 from deskwire.flows.execute import Execute
 from deskwire.storage import agents, office, queues
 from deskwire.storage.due import Clock, arm
-from deskwire.storage.engine import Store, StoreUnavailable, uncut
+from deskwire.storage.engine import Store, surviving, uncut
 
 AGAIN_MS = 1_000  # where a proposal met something that had changed
 
@@ -53,13 +53,8 @@ class Dispatcher:
     async def run(self) -> None:
         """Until cancelled: the net under the rows, for a queue that has none."""
         while True:
-            try:
+            with surviving(_log, waits="sweep_waits", failed="sweep_failed"):
                 await uncut(self.sweep())
-            except StoreUnavailable as fault:
-                _log.warning("sweep_waits", fault=str(fault))
-            except Exception:  # noqa: BLE001
-                # The root of this task: the next sweep comes all the same.
-                _log.exception("sweep_failed")
             await asyncio.sleep(SWEEP_MS / 1000)
 
     async def sweep(self) -> None:

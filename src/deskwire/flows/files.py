@@ -22,7 +22,13 @@ from deskwire.desk.rates import UPLOADS, too_many
 from deskwire.desk.refusals import Code, Refusal
 from deskwire.desk.uploads import HEAD_BYTES, STAGED_BYTES_MAX, clean_name, look
 from deskwire.storage import attachments, conversations, people
-from deskwire.storage.engine import Store, StoreLost, StoreUnavailable, Transaction
+from deskwire.storage.engine import (
+    Store,
+    StoreLost,
+    Transaction,
+    surviving,
+    uncut,
+)
 from deskwire.storage.files import FileStore, Incoming
 
 AT_ONCE_MAX: Final = 64  # uploads under way in this process, each with half a MiB of its own
@@ -96,10 +102,8 @@ class Files:
     async def run(self) -> None:
         """Clean at once and then every hour, until cancelled."""
         while True:
-            try:
-                await self.clean()
-            except (StoreUnavailable, OSError) as fault:
-                _log.warning("not_cleaned", fault=str(fault))
+            with surviving(_log, waits="not_cleaned", failed="cleaning_failed"):
+                await uncut(self.clean())
             await asyncio.sleep(CLEAN_EVERY_S)
 
     async def clean(self) -> None:

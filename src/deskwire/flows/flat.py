@@ -22,7 +22,7 @@ from deskwire.desk.messages import Said
 from deskwire.desk.people import LOGIN_REALMS, Principal, Realm
 from deskwire.realtime.frames import Ephemeral
 from deskwire.storage import conversations, said
-from deskwire.storage.engine import Store, StoreUnavailable, Transaction
+from deskwire.storage.engine import Store, Transaction, surviving, uncut
 
 WORD: Final = "flat"
 TYPE: Final = "message_status"
@@ -71,13 +71,8 @@ class FlatForm:
         """Tell until cancelled."""
         while True:
             await self._some.wait()
-            try:
-                await self.flush()
-            except StoreUnavailable as fault:
-                _log.warning("flat_status_not_told", fault=str(fault))
-            except Exception:  # noqa: BLE001
-                # The root of this task: one that cannot be told must not end those that follow.
-                _log.exception("flat_status_failed")
+            with surviving(_log, waits="flat_status_not_told", failed="flat_status_failed"):
+                await uncut(self.flush())
 
     async def flush(self) -> None:
         """Tell everything that waits."""

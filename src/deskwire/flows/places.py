@@ -18,7 +18,7 @@ from deskwire.desk.routing import QueuePlace, WaitingReason, absence, queue_plac
 from deskwire.realtime.frames import Ephemeral
 from deskwire.storage import agents, office, queues
 from deskwire.storage.due import Clock
-from deskwire.storage.engine import Store, StoreUnavailable, Transaction, uncut
+from deskwire.storage.engine import Store, StoreUnavailable, Transaction, surviving, uncut
 from deskwire.storage.gathering import Gathering
 
 EVERY_S = 2.0
@@ -54,13 +54,9 @@ class Places:
         """Until cancelled. The first of a quiet time is told at once."""
         while True:
             await self._some.wait()
-            try:
+            # A sign that is lost is told with the next.
+            with surviving(_log, waits="places_wait", failed="places_failed"):
                 await uncut(self.tell())
-            except StoreUnavailable as fault:
-                _log.warning("places_wait", fault=str(fault))
-            except Exception:  # noqa: BLE001
-                # The root of this task: a sign that is lost is told with the next.
-                _log.exception("places_failed")
             await asyncio.sleep(EVERY_S)
 
     async def tell(self) -> None:

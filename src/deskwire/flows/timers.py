@@ -19,7 +19,7 @@ from deskwire.desk.refusals import Code, Refusal
 from deskwire.flows.execute import Execute
 from deskwire.storage import offers, queues
 from deskwire.storage.due import CLAIMS_MAX, LEASE_MS, TIMERS, Claim, Clock
-from deskwire.storage.engine import Store, StoreUnavailable, uncut
+from deskwire.storage.engine import Store, StoreUnavailable, surviving, uncut
 
 EVERY_S = 1.0
 AGAIN_MS = 1_000  # where the store could not answer
@@ -64,14 +64,9 @@ class Timers:
         """Until cancelled. A store that does not answer is asked again in a second."""
         while True:
             self._some.clear()
-            try:
+            with surviving(_log, waits="timers_wait", failed="timers_failed"):
                 while await uncut(self.round()) == CLAIMS_MAX:
                     pass
-            except StoreUnavailable as fault:
-                _log.warning("timers_wait", fault=str(fault))
-            except Exception:  # noqa: BLE001
-                # The root of this task: what breaks a rule of ours must not stop all others.
-                _log.exception("timers_failed")
             try:
                 async with asyncio.timeout(EVERY_S):
                     await self._some.wait()

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
@@ -164,6 +164,20 @@ async def _ended(task: asyncio.Task[Any]) -> None:
     await asyncio.wait({task}, timeout=UNCUT_S)
     if task.done() and not task.cancelled() and (fault := task.exception()) is not None:
         _log.warning("ended_with", fault=str(fault))
+
+
+@contextmanager
+def surviving(log: telemetry.Logger, *, waits: str, failed: str) -> Iterator[None]:
+    """One round of a task that never ends: what goes wrong is said, as `waits` or `failed`.
+
+    A store that does not answer is waited for; what breaks a rule of ours must not stop all rounds.
+    """
+    try:
+        yield
+    except StoreUnavailable as fault:
+        log.warning(waits, fault=str(fault))
+    except Exception:  # the root of its task
+        log.exception(failed)
 
 
 def _locked(path: Path) -> IO[str]:
