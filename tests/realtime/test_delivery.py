@@ -61,6 +61,13 @@ def test_new_hello_comes_at_once_even_with_no_stream() -> None:
     }  # fmt: skip
 
 
+def test_new_a_small_window_is_acknowledged_before_it_holds_up_the_next_page() -> None:
+    bench = Bench(limits=Limits(unacked_bytes=70_000)).opened()
+
+    size = bench.the("hello")["limits"]["ack_bytes"]
+    assert 0 < size < 70_000 - frames.EVENT_FRAME_BYTES_MAX
+
+
 @pytest.mark.parametrize(
     "frame",
     [ACK, frames.Watch(watch={}), frames.Pong(), frames.UnknownOp("x"), frames.FrameTooLarge("x"),
@@ -590,6 +597,36 @@ def test_live_ignores_a_page() -> None:
 
 def test_live_an_ack_above_what_was_sent_leaves_4501() -> None:
     assert Bench().live(5).receive(frames.Ack(positions={"s": 6})).closed == 4501
+
+
+@pytest.mark.parametrize("end", ["watched again", "unwatched", "revoked", "reset"])
+def test_what_an_ended_watch_wrote_may_be_acknowledged_after_the_next_began(end: str) -> None:
+    bench = Bench().live(5).offer(event(6))
+    if end == "unwatched":
+        bench.receive(frames.Unwatch(streams=("s",)))
+    elif end == "revoked":
+        bench.permitted(Denied("revoked"), At(position=6))
+    elif end == "reset":
+        bench.permitted(Permit(), At(position=20, floor=20))
+    bench.receive(frames.Watch(watch={"s": (EPOCH, 5)})).permitted(Permit(), At(position=6))
+
+    assert bench.receive(frames.Ack(positions={"s": 6})).closed is None
+    assert bench.receive(frames.Ack(positions={"s": 7})).closed == 4501
+
+
+def test_what_ended_watches_wrote_is_remembered_for_as_many_as_events_may_be_unacknowledged() -> (
+    None
+):
+    bench = Bench().opened()
+    streams = [f"s{n}" for n in range(300)]
+    for stream in streams:
+        bench.now += 1_000
+        bench.receive(frames.Watch(watch={stream: None}))
+        bench.permitted(Permit(), At(position=0), stream)
+        bench.offer(event(1, stream=stream))
+        bench.receive(frames.Unwatch(streams=(stream,)))
+
+    assert len(bench.delivery._window._parted) == bench.delivery.limits.unacked_events
 
 
 def test_live_another_epoch_is_a_reset_unasked() -> None:

@@ -203,6 +203,10 @@ class Wire:
     def stall(self, seconds: float) -> None:
         self.stalled_until = max(self.stalled_until, self._loop.time() + seconds)
 
+    def heal(self) -> None:
+        self.road = Road()
+        self.stalled_until = 0.0
+
     # --- down -----------------------------------------------------------------------------------
 
     def _lag(self) -> float:

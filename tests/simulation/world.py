@@ -164,10 +164,11 @@ class World:
             if life.dead:
                 self._restart(index)
             for wire in life.wires:
-                wire.road = Road()
-                wire.stalled_until = 0.0
+                wire.heal()
             life.plain.flow()
         for client in self.clients:
+            if client.wire is not None:
+                client.wire.heal()  # its node may not have taken it yet
             if client.forges and client.wire is not None:
                 client.die()  # an honest one takes its place
             if client.away or client.stopped is not None:

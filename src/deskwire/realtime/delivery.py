@@ -379,7 +379,8 @@ class Delivery:
         if watch is not None:
             self._forget(stream, watch)
         self.changes += 1
-        self.watches[stream] = Watch.following(watch, place)
+        before = self._window.written_before(stream)
+        self.watches[stream] = Watch(place, written_before=before)
         return True
 
     def _unwatch(self, streams: Sequence[Stream], now: int) -> None:
@@ -397,7 +398,7 @@ class Delivery:
         """Ends a watch and all that waits for it."""
         self.changes += 1
         del self.watches[stream]
-        self._window.forget(watch)
+        self._window.part(stream, watch)
         self._reading_over(watch)
         self._turn.pop(stream, None)
         self.backlog.forget_signs(stream)

@@ -11,7 +11,7 @@ from typing import Final
 
 from deskwire.realtime import frames
 
-_HEADER_BYTES: Final = 10  # of a WebSocket frame, at most
+_EVENT_ON_WIRE_BYTES: Final = frames.EVENT_FRAME_BYTES_MAX + 10  # with its WebSocket header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +22,7 @@ class Limits:
     waiting_bytes: int = 256 * 1024  # in user space: the transport's backlog
     unacked_bytes: int = 256 * 1024  # written, not yet acknowledged
     unacked_events: int = 256
-    ack_ms: int = (
-        2_000  # what the client is told: an ack each so often is enough, while events come
-    )
+    ack_ms: int = 2_000  # what the client is told: an ack each so often is enough
     watches: int = 200
     resume_events: int = 5_000  # further behind is `far`: a snapshot is cheaper
     coalesced_signs: int = 64
@@ -56,5 +54,10 @@ class Limits:
     def __post_init__(self) -> None:
         """One event has to fit, or a watch could wait for ever."""
         for name in ("waiting_bytes", "unacked_bytes"):
-            if getattr(self, name) < frames.EVENT_FRAME_BYTES_MAX + _HEADER_BYTES:
+            if getattr(self, name) < _EVENT_ON_WIRE_BYTES:
                 raise ValueError(f"{name} is below the bound of one event frame")
+
+    @property
+    def half_window_bytes(self) -> int:
+        """Unacknowledged at most where half the window counts as free, as then any event fits."""
+        return min(self.unacked_bytes // 2, self.unacked_bytes - _EVENT_ON_WIRE_BYTES)

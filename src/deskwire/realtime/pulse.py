@@ -54,7 +54,7 @@ class Pulse:
                 frames_per_s=limits.frames_per_s,
                 ack_ms=limits.ack_ms,
                 ack_events=max(1, limits.unacked_events // 4),
-                ack_bytes=limits.unacked_bytes // 4,
+                ack_bytes=max(1, min(limits.unacked_bytes // 4, limits.half_window_bytes)),
             ),
         )
 

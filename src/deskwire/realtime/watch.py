@@ -53,11 +53,6 @@ class Watch:
     # the client watches again, and is acknowledged before this watch has come as far.
     written_before: tuple[str, int] = ("", 0)
 
-    @classmethod
-    def following(cls, earlier: Watch | None, place: Place | None) -> Watch:
-        """A new watch of a stream that this connection may have watched before."""
-        return cls(place, written_before=("", 0) if earlier is None else earlier.written)
-
     @property
     def is_answered(self) -> bool:
         """Its Ask was answered: from then on `permit` is the gate's word, and no default."""

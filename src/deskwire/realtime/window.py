@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from deskwire.realtime.backlog import EVENT_ON_WIRE_BYTES_MAX
 from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import Stream
 from deskwire.realtime.watch import Standing, Watch
@@ -23,6 +22,9 @@ class Window:
         self.bytes = 0
         self._events_max = limits.unacked_events
         self._bytes_max = limits.unacked_bytes
+        self._half_bytes = limits.half_window_bytes
+        # Of streams no longer watched: what was written and not acknowledged when they were left.
+        self._parted: dict[Stream, tuple[str, int]] = {}
 
     def took(self, watch: Watch, size: int) -> bool:
         """Whether the watch's next event, of `size` bytes, may be written; then it counts as so."""
@@ -45,8 +47,7 @@ class Window:
     @property
     def is_half_free(self) -> bool:
         """Worth a page: with less, most of it would be read for nothing. Any event then fits."""
-        bytes_max = min(self._bytes_max // 2, self._bytes_max - EVENT_ON_WIRE_BYTES_MAX)
-        return self.events * 2 <= self._events_max and self.bytes <= bytes_max
+        return self.events * 2 <= self._events_max and self.bytes <= self._half_bytes
 
     def acknowledge(
         self, watches: Mapping[Stream, Watch], positions: Mapping[Stream, int]
@@ -70,15 +71,27 @@ class Window:
     def _acked(self, watch: Watch, position: int) -> None:
         """The client holds everything of this watch up to `position`, which is above `acked`."""
         if position == watch.sent:  # nearly always
-            self.forget(watch)
+            self._release(watch)
         else:
             events = position - watch.acked
             self.bytes -= sum([watch.unacked.popleft() for _ in range(events)])
             self.events -= events
         watch.acked = position
 
-    def forget(self, watch: Watch) -> None:
-        """Nothing of this watch is waited for any more: all is acknowledged, or it is over."""
+    def part(self, stream: Stream, watch: Watch) -> None:
+        """The watch is over. What it wrote may still be under way, and be acknowledged later."""
+        self._release(watch)
+        if watch.written[1] > watch.acked:
+            self._parted[stream] = watch.written
+            if len(self._parted) > self._events_max:
+                del self._parted[next(iter(self._parted))]
+
+    def written_before(self, stream: Stream) -> tuple[str, int]:
+        """The place up to which earlier watches of this stream wrote, for the next one to keep."""
+        return self._parted.pop(stream, ("", 0))
+
+    def _release(self, watch: Watch) -> None:
+        """Nothing of this watch is waited for any more."""
         self.events -= len(watch.unacked)
         self.bytes -= sum(watch.unacked)
         watch.unacked.clear()
