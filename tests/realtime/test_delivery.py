@@ -174,6 +174,16 @@ def test_open_ten_seconds_unanswered_leave_4003() -> None:
     assert bench.tick(1).closed == 4003
 
 
+def test_open_who_answers_nothing_with_a_full_window_is_slow() -> None:
+    bench = Bench().live(0)
+    for n in range(1, 258):
+        bench.offer(event(n))
+    bench.tick(7_000)
+
+    assert bench.tick(9_999).closed is None
+    assert bench.tick(1).closed == 4002
+
+
 def test_open_any_inbound_frame_proves_the_peer() -> None:
     bench = Bench().live()
     bench.tick(7_000)

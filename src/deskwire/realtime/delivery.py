@@ -623,8 +623,8 @@ class Delivery:
         limits, pulse, stuck = self.limits, self.pulse, self._stuck_since
         if stuck is not None and (now >= stuck + limits.write_deadline_ms or pulse.is_silent(now)):
             self._abort()  # silent or not: who takes nothing was not asked, so it is slow
-        elif pulse.is_silent(now):
-            self._leave(Code.SILENT, None, now)
+        elif pulse.is_silent(now):  # with a full window it stalled, whatever else it did
+            self._leave(Code.SLOW if self._is_blocked else Code.SILENT, None, now)
         elif self._is_blocked and now >= self._progress_at + limits.progress_ms:
             self._leave(Code.SLOW, None, now)
         elif pulse.login_is_over(now):
