@@ -369,7 +369,9 @@ def test(arguments: list[str]) -> int:
         "check": check_part,
         "front": lambda: front_part(types="check" not in chosen),
         "python": lambda: server_part("python", [*PYTHON_TESTS, *workers()], pytest_options),
-        "system": lambda: server_part("system", ["tests/system", *LOAD_TESTS], pytest_options),
+        "system": lambda: server_part(
+            "system", ["tests/system", *LOAD_TESTS, *workers("loadfile")], pytest_options
+        ),
         "browser": lambda: browser_part(pytest_options),
     }
     outcomes = [timed(part, run_part[part]) for part in chosen]
@@ -426,9 +428,10 @@ def table(outcomes: list[Outcome], environment_s: float = 0) -> None:
     print(f"{'together':>12} {together_s:8.1f}", flush=True)
 
 
-def workers() -> list[str]:
+def workers(dist: str = "load") -> list[str]:
+    """`loadfile` keeps the tests of a file together, hence the servers that they share."""
     cores = os.cpu_count() or 1
-    return ["-n", str(min(cores, 4))] if cores > 1 else []
+    return ["-n", str(min(cores, 4)), "--dist", dist] if cores > 1 else []
 
 
 def pytest_part(part: str, selection: list[str], options: list[str]) -> Outcome:
