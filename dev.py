@@ -74,7 +74,7 @@ BUNDLE_KB_MAX = {
     "workbench.html": {"js": 180},
 }  # gzip, kB = 1000 B
 BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk", "fonts-noto-color-emoji")
-# Real servers under real load: beside other tests, on two cores, they would starve.
+# Real servers under real load: beside the many tests of the python part they would starve.
 LOAD_TESTS = ("tests/bench/test_scales.py", "tests/bench/test_reach.py")
 PYTHON_TESTS = ("tests", "--ignore=tests/system", *(f"--ignore={each}" for each in LOAD_TESTS))
 OPTIONAL = "optional:"  # a test's skip reason that starts so is allowed even in CI
