@@ -87,7 +87,6 @@ class Client:
         self._ack_s = 0.0  # what `hello` says of acks
         self._ack_events = ACK_EVENTS
         self._ack_bytes = 64 * 1024
-        self._unacked_bytes = 0
         self._ack_timer: asyncio.TimerHandle | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._heard_at = 0.0
@@ -142,7 +141,7 @@ class Client:
         self._let_go()
         self.wire = None
         self.held = {stream: book.copy() for stream, book in self.saved.items()}
-        self._unacked = 0
+        self._unacked = self._unacked_bytes = 0
 
     def _let_go(self) -> None:
         for timer in (self._ack_timer, self._silence, self._returning):
@@ -310,10 +309,7 @@ class Client:
         del stream
         self._unacked += 1
         is_full = self._unacked >= self._ack_events or self._unacked_bytes >= self._ack_bytes
-        if is_full and self._loop.time() - self._acked_at >= ACK_GAP_S:
-            self._save_and_ack()
-        else:
-            self._ack_soon(is_full=is_full)
+        self._ack_soon(is_full=is_full)
 
     def _compare(self, heads: dict[str, int] | msgspec.UnsetType) -> None:
         """A head above ours for 5 s: watch again."""
@@ -332,9 +328,9 @@ class Client:
     # --- saving and acknowledging ---------------------------------------------------------------
 
     def _ack_soon(self, *, is_full: bool = False) -> None:
-        at = self._loop.time() + ACK_S
+        at = self._acked_at + ACK_GAP_S
         if not is_full:
-            at = max(at, self._acked_at + self._ack_s)
+            at = max(self._loop.time() + ACK_S, self._acked_at + self._ack_s)
         if self._ack_timer is not None and self._ack_timer.when() > at:
             self._ack_timer.cancel()
             self._ack_timer = None
@@ -345,7 +341,7 @@ class Client:
         if self._ack_timer is not None:
             self._ack_timer.cancel()
             self._ack_timer = None
-        self._unacked = 0
+        self._unacked = self._unacked_bytes = 0
         self._acked_at = self._loop.time()
         self._save()
         positions = self._acked()
