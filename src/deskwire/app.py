@@ -68,13 +68,14 @@ _log = telemetry.logger("app")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeComSettings:
-    """The app at WeCom: who we are there, and the addresses of its two faces."""
+    """The app at WeCom: who we are there, and the addresses of its three faces."""
 
     corp_id: str
     agent_id: int
     secret: str = field(repr=False)
     api_url: str
     open_url: str
+    login_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,13 +245,13 @@ class Desk:
             api.include_router(reads_router(realm, identity, reads, self.history, self.now))
             api.include_router(files_router(realm, identity, self.files))
             api.include_router(me_router(realm, identity, self.logins, reads, cookies))
+            api.include_router(signin_router(realm, self.logins, cookies, origins))
         agent = identity_in(Realm.AGENT, self.logins, cookies)
         api.include_router(agent_login_router(agent, self.logins, reads, cookies))
         api.include_router(people_router(agent, reads))
         api.include_router(passwords_router(agent, self.logins))
         api.include_router(agent_router(agent, reads, self.history))
         api.include_router(figures_router(agent, self.history))
-        api.include_router(signin_router(self.logins, cookies, origins))
         api.include_router(health_router(self._is_ready))
         add_pages(api, origins, self.configuration.static)
         handle_all(api, StoreUnavailable)
@@ -319,6 +320,7 @@ def _wecom_app(configuration: Configuration) -> WeComApp | None:
             tokens=MemoryTokens(),
         ),
         open_url=wecom.open_url,
+        login_url=wecom.login_url,
         public_url=configuration.origins[0],
     )
 

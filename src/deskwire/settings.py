@@ -36,6 +36,7 @@ class WeComApp:
     secret: str = field(repr=False)
     api_url: str
     open_url: str
+    login_url: str
 
 
 class Settings(BaseSettings):
@@ -109,6 +110,10 @@ class Settings(BaseSettings):
         default="https://open.weixin.qq.com",
         description="Where a sign-in at WeCom begins, as the employee's browser sees it.",
     )
+    wecom_login_url: str = Field(
+        default="https://login.work.weixin.qq.com",
+        description="Where WeCom shows agents the QR code, as their browser sees it.",
+    )
 
     @classmethod
     def read(cls) -> Settings:
@@ -153,6 +158,7 @@ class Settings(BaseSettings):
             secret=secret.get_secret_value(),
             api_url=_machine_or_https("DESKWIRE_WECOM_API_URL", self.wecom_api_url),
             open_url=_machine_or_https("DESKWIRE_WECOM_OPEN_URL", self.wecom_open_url),
+            login_url=_machine_or_https("DESKWIRE_WECOM_LOGIN_URL", self.wecom_login_url),
         )
 
 

@@ -145,7 +145,7 @@ def test_a_wecom_app_in_part_is_refused_with_what_is_missing(
         Settings.read().wecom()
 
 
-@pytest.mark.parametrize("name", ["API_URL", "OPEN_URL"])
+@pytest.mark.parametrize("name", ["API_URL", "OPEN_URL", "LOGIN_URL"])
 def test_wecom_is_not_asked_in_the_clear(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for known, value in APP.items():
         monkeypatch.setenv(f"DESKWIRE_WECOM_{known}", value)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from deskwire.desk.people import Realm
+from deskwire.desk.people import LOGIN_REALMS, Realm
 from deskwire.desk.rates import PASSWORDS_OF_ADDRESS, PASSWORDS_OF_NAME
 from deskwire.desk.refusals import Code, Refusal, invalid
 from deskwire.flows.login import (
@@ -24,9 +24,10 @@ from deskwire.flows.login import (
     SigninFailed,
     SigninStarted,
     WeComApp,
+    WeComPage,
 )
 from deskwire.storage.attempts import Attempt
-from deskwire.wecom.simulator.world import FaultKind, Person
+from deskwire.wecom.simulator.world import FaultKind, Kind, Person
 from tests.flows.office import PASSWORD, START, Office
 from tests.wecom.town import API, DOMAIN, Town
 
@@ -48,6 +49,7 @@ class Entrance:
                 agent_id=town.world.app.agent_id,
                 client=self.client,
                 open_url=API,
+                login_url=API,
                 public_url=f"https://{DOMAIN}",
             ),
             now=lambda: office.now_ms,
@@ -58,8 +60,9 @@ class Entrance:
     async def _end(self, login: str, why: str) -> None:
         self.ended.append((login, why))
 
-    async def start(self, target: str = "/h5") -> SigninStarted:
-        started = await self.logins.start(Realm.EMPLOYEE, target)
+    async def start(self, target: str = "/h5", *, realm: Realm = Realm.EMPLOYEE) -> SigninStarted:
+        page = WeComPage.INSIDE if realm is Realm.EMPLOYEE else WeComPage.QR_CODE
+        started = await self.logins.start(realm, target, page=page)
         assert isinstance(started, SigninStarted)
         return started
 
@@ -74,9 +77,9 @@ class Entrance:
             link = started.url.removesuffix("#wechat_redirect")
             answer = await browser.get(f"{link}&person={userid}")
         back = urlsplit(answer.headers["location"])
-        assert f"{back.scheme}://{back.netloc}{back.path}" == (
-            f"https://{DOMAIN}/login/employee/return"
-        )
+        assert f"{back.scheme}://{back.netloc}{back.path}" in {
+            f"https://{DOMAIN}/login/{realm.value}/return" for realm in LOGIN_REALMS
+        }
         found = parse_qs(back.query)
         return {"code": found["code"][0], "state": found["state"][0]}
 
@@ -84,6 +87,14 @@ class Entrance:
         started = await self.start(target)
         back = await self.at_wecom(started, userid)
         return await self.logins.finish(Realm.EMPLOYEE, cookie=started.cookie, **back)
+
+    async def scanned(self, userid: str) -> SigninDone | SigninFailed:
+        """Somebody scans the code that the workbench's login leads to."""
+        started = await self.start("/workbench", realm=Realm.AGENT)
+        back = await self.at_wecom(started, userid)
+        return await self.logins.finish(
+            Realm.AGENT, cookie=started.cookie, browser="Firefox", **back
+        )
 
     async def who(self, realm: Realm, secret: str | None) -> Identity | Refusal:
         return await self.logins.identify(realm, secret)
@@ -440,6 +451,66 @@ async def test_without_a_wecom_app_no_sign_in_begins_or_ends(office: Office) -> 
 
 async def _nobody(_login: str, _why: str) -> None:
     return None
+
+
+# An agent's, by WeCom's QR code -------------------------------------------------------------------
+
+
+async def test_an_agent_who_scans_the_code_has_a_login_among_their_others(
+    entrance: Entrance,
+) -> None:
+    entrance.town.world.add(Person(userid="WX-Wang", name="王", department="", is_in_scope=False))
+    before = entrance.office.sql("SELECT * FROM person ORDER BY person_id")
+
+    done = await entrance.scanned("WX-Wang")
+    by_password = await entrance.as_agent()
+    standing = await entrance.logins.standing(by_password.identity.principal, None)
+
+    assert isinstance(done, SigninDone)
+    assert done.target == "/workbench"
+    assert done.signed_in.identity.principal == (Realm.AGENT, "wang")
+    assert done.signed_in.identity.until == START + IDLE_MS[Realm.AGENT]
+    assert await entrance.who(Realm.AGENT, done.signed_in.secret) == done.signed_in.identity
+    assert await entrance.who(Realm.EMPLOYEE, done.signed_in.secret) == NO_LOGIN
+    assert not isinstance(standing, Refusal)
+    assert {each.browser for each in standing} == {"Firefox", ""}
+    # In our table they are what we call them, and being an agent needs no place in WeCom's scope.
+    assert entrance.office.sql("SELECT * FROM person ORDER BY person_id") == before
+
+
+async def test_whoever_is_no_enabled_agent_is_refused_alike_and_leaves_no_trace(
+    entrance: Entrance,
+) -> None:
+    entrance.office.write("UPDATE person SET disabled_at = 1 WHERE person_id = 'chen'")
+    for userid, kind in (
+        ("wx-chen", Kind.MEMBER),  # a disabled agent
+        ("wx-wang", Kind.LINKED),  # a namesake of an agent's
+        ("wx-lina", Kind.EXTERNAL),
+    ):
+        entrance.town.world.add(Person(userid=userid, name="某", department="", kind=kind))
+    before = entrance.office.one("SELECT count(*) FROM person")
+
+    answers = [
+        await entrance.scanned(userid)
+        for userid in ("Wx-Ann", "zhangwei", "wx-chen", "wx-wang", "wx-lina")
+    ]
+
+    assert answers == [SigninFailed(why="scope")] * 5
+    assert entrance.office.one("SELECT count(*) FROM login") == 0
+    assert entrance.office.one("SELECT count(*) FROM person") == before
+
+
+@pytest.mark.parametrize("began, ended", [LOGIN_REALMS, LOGIN_REALMS[::-1]])
+async def test_a_sign_in_ends_in_the_realm_in_which_it_began(
+    entrance: Entrance, began: Realm, ended: Realm
+) -> None:
+    started = await entrance.start(realm=began)
+    back = await entrance.at_wecom(started, "lina")
+
+    answer = await entrance.logins.finish(ended, cookie=started.cookie, **back)
+
+    assert answer == SigninFailed(why="expired")
+    assert entrance.office.one("SELECT count(*) FROM login") == 0
 
 
 # Too many wrong ones ------------------------------------------------------------------------------

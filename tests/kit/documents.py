@@ -337,6 +337,7 @@ def _api() -> Any:
         secret="-",
         api_url="http://127.0.0.1",
         open_url="http://127.0.0.1",
+        login_url="http://127.0.0.1",
     )
     desk = Desk(
         Configuration(

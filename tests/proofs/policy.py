@@ -42,6 +42,7 @@ EVERY_EMPLOYEE: Final = "every employee"
 EVERY_AGENT: Final = "every agent"
 EVERYBODY: Final = "everybody with a login of the realm"
 ANYBODY: Final = "anybody at all"
+UNASKED: Final = "anybody, and no login is asked for"
 SHARED_GROUP: Final = "a supervisor who shares a group"
 SHARED_OR_SELF: Final = "oneself, or a supervisor who shares a group"
 ADMINS: Final = "admins"
@@ -242,6 +243,7 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("GET", "/attachments/{attachment_id}"): "attachments",
     ("POST", "/me"): EVERYBODY,
     ("POST", "/logout"): EVERYBODY,
+    ("GET", "/login"): UNASKED,
     ("POST", "/login"): ANYBODY,
     ("POST", "/renew"): EVERYBODY,
     ("GET", "/rows"): EVERYBODY,
@@ -270,6 +272,7 @@ ABOUT_NOTHING: Final = {
 OPEN_TO_ALL: Final = {
     ("GET", "/"), ("GET", "/workbench"), ("GET", "/workbench/{_rest:path}"), ("GET", "/h5"),
     ("GET", "/h5/{_rest:path}"), ("GET", "/login/employee"), ("GET", "/login/employee/return"),
+    ("GET", "/login/agent"), ("GET", "/login/agent/return"),
     ("GET", "/health/live"), ("GET", "/health/ready"),
 }  # fmt: skip
 

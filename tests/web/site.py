@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -17,14 +17,18 @@ from typing import Any
 
 import httpx
 import uvicorn
+from starlette.types import ASGIApp
 
 from deskwire.app import Configuration, Desk, WeComSettings, now_ms
 from deskwire.desk.people import Principal, Realm
 from deskwire.realtime.uvicorn_protocol import UvicornProtocol
+from deskwire.wecom.simulator.asgi import simulator_app
+from deskwire.wecom.simulator.world import Person, World
 from tests.flows.office import Office
 
 HOST = "desk.test:8000"
 URL = f"http://{HOST}"
+SECRET = "corpsecret-nobody-may-see"
 HOUR_MS = 3600 * 1000
 
 _numbers = count(1)
@@ -40,19 +44,29 @@ class Site:
         self.is_served = False
 
     @classmethod
-    async def at(cls, office: Office, *origins: str, static: Path | None = None) -> Site:
+    async def at(
+        cls,
+        office: Office,
+        *origins: str,
+        static: Path | None = None,
+        members: Sequence[Person] = (),
+    ) -> Site:
+        """With `members` there is a simulated WeCom behind it, for which it must be served."""
+        wecom_url = f"{origins[0]}/_wecom" if members else "http://127.0.0.1:9"
         configuration = Configuration(
             database_url=office.database.url,
             origins=origins or (URL, "http://localhost:8000"),
             wecom=WeComSettings(
                 corp_id="wwdemo00000000000",
                 agent_id=1000002,
-                secret="nobody-listens-there",
-                api_url="http://127.0.0.1:9",
-                open_url="http://127.0.0.1:9",
+                secret=SECRET,
+                api_url=wecom_url,
+                open_url=wecom_url,
+                login_url=wecom_url,
             ),
             files=office.database.folder / "files",
             static=static or office.database.folder / "static",
+            mounts={"/_wecom": _simulated(origins[0], members)} if members else {},
         )
         desk = await asyncio.to_thread(Desk, configuration, now=lambda: office.now_ms)
         return cls(desk, office)
@@ -139,12 +153,19 @@ def listening() -> socket.socket:
     return found
 
 
+def _simulated(url: str, members: Sequence[Person]) -> ASGIApp:
+    host = url.partition("://")[2]
+    world = World(clock=now_ms, seed=7, secret=SECRET, trusted_domain=host, people=members)
+    return simulator_app(world, public_url=url)
+
+
 @asynccontextmanager
-async def served(office: Office) -> AsyncIterator[Site]:
+async def served(office: Office, *, members: Sequence[Person] = ()) -> AsyncIterator[Site]:
     """The site on a real server of this machine, by this machine's clock: sockets know no other."""
     office.now_ms = now_ms()
     with listening() as at:
-        site = await Site.at(office, f"http://127.0.0.1:{at.getsockname()[1]}")
+        url = f"http://127.0.0.1:{at.getsockname()[1]}"
+        site = await Site.at(office, url, members=members)
         server = uvicorn.Server(
             uvicorn.Config(
                 site.desk.asgi,

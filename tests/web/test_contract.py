@@ -75,6 +75,7 @@ async def test_what_is_answered_has_the_keys_of_the_example(site: Site) -> None:
         "audit": f"audit?conv={conv}",
         "withdrawn/{msg_id}": f"withdrawn/{msg_id}",
         "logins": "logins",
+        "login": "login",
     }
     async with site.browser(WANG) as wang, site.browser(ROOT) as root:
         found = {

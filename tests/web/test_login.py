@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from http.cookies import Morsel, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
+from deskwire.app import Desk
 from deskwire.desk.people import LOGIN_REALMS, Realm
 from deskwire.web.login import local_path
+from deskwire.wecom.simulator.world import Person
 from tests.flows.conftest import KINDS
 from tests.flows.office import ANN, LINA, MEI, PASSWORD, START, WANG, Office, agent
 from tests.kit.databases import Database
@@ -327,22 +330,139 @@ async def test_a_sign_in_is_begun_at_the_canonical_address(site: Site) -> None:
     assert "set-cookie" not in answer.headers
 
 
+# An agent's, by WeCom's QR code -------------------------------------------------------------------
+
+MEMBERS = [
+    Person(userid=name, name=name, department="")
+    for name in ("Wx-Wang", "Wx-Ann", "wx-chen", "wx-new")
+]
+REFUSED: tuple[int, str, list[str]] = (303, "/workbench?login=failed", [])
+
+
+def seen(answer: httpx.Response) -> tuple[int, str | None, list[str]]:
+    """All that a browser learns of a way back."""
+    cookies = answer.headers.get_list("set-cookie")
+    return answer.status_code, answer.headers.get("location"), cookies
+
+
+async def scanned(browser: Browser, userid: str, realm: Realm = Realm.AGENT) -> str:
+    """The address of ours to which WeCom sends the browser back."""
+    target = "/h5" if realm is Realm.EMPLOYEE else "/workbench/c/1"
+    started = await browser.get(f"/login/{realm.value}?to={target}")
+    there = started.headers["location"].removesuffix("#wechat_redirect")
+    answer = await browser.get(f"{there}&person={userid}")
+    return str(answer.headers["location"])
+
+
+async def test_an_agent_scans_the_code_and_is_at_work(office: Office) -> None:
+    async with served(office, members=MEMBERS) as site, site.browser() as browser:
+        browser.headers["user-agent"] = "Firefox/145"
+        picker = await browser.get((await browser.get("/login/agent?lang=en")).headers["location"])
+        back = await scanned(browser, "wx-wang")
+        answer = await browser.get(back)
+        reloaded = await browser.get(back)
+        me = await browser.send_json("/api/agent/me")
+        standing = (await browser.get("/api/agent/logins")).json()["logins"]
+        as_employee = await browser.get("/api/employee/boot")
+
+    assert "Whose phone scans the code?" in picker.text
+    assert (answer.status_code, answer.headers["location"]) == (303, "/workbench/c/1")
+    assert len(cookie_of(answer, "deskwire-agent").value) == 43
+    assert cookie_of(answer, "deskwire-agent-signin")["max-age"] == "0"
+    assert answer.headers["cache-control"] == "no-store"
+    assert seen(reloaded) == (303, "/workbench", [])
+    assert me.json()["me"]["id"] == "wang"
+    assert [(one["browser"], one["is_this"]) for one in standing] == [("Firefox/145", True)]
+    assert as_employee.status_code == 401
+
+
+async def test_of_a_refused_agent_nothing_is_told_whatever_the_reason(office: Office) -> None:
+    office.write("UPDATE person SET disabled_at = 1 WHERE person_id = 'chen'")
+    async with served(office, members=MEMBERS) as site:
+        answers = {}
+        for userid in ("wx-ann", "wx-chen", "wx-new"):
+            async with site.browser() as browser:
+                answers[userid] = await browser.get(await scanned(browser, userid))
+        async with site.browser() as browser:
+            back = await scanned(browser, "wx-wang")
+            code, state = (parse_qs(urlsplit(back).query)[name][0] for name in ("code", "state"))
+            at = "/login/agent/return"
+            answers["state forged"] = await browser.get(f"{at}?code={code}&state={'0' * 32}")
+            answers["state of the other realm"] = await browser.get(
+                (await scanned(browser, "wx-wang", Realm.EMPLOYEE)).replace("employee", "agent")
+            )
+            async with site.browser() as other:
+                await other.get("/login/agent")
+                answers["state of another browser"] = await other.get(back)
+            answers["code forged"] = await browser.get(f"{at}?code=x&state={state}")
+            answers["state used"] = await browser.get(back)
+            # The code itself is still good, and then used.
+            used = []
+            for _ in range(2):
+                state = parse_qs(urlsplit(await scanned(browser, "wx-wang")).query)["state"][0]
+                used.append(await browser.get(f"{at}?code={code}&state={state}"))
+                browser.cookies.delete("deskwire-agent")
+            answers["code used"] = used[1]
+
+    assert {why: seen(answer) for why, answer in answers.items()} == dict.fromkeys(answers, REFUSED)
+    assert len({answer.content for answer in answers.values()}) == 1
+    assert used[0].headers["location"] == "/workbench/c/1"
+    assert office.one("SELECT count(*) FROM login") == 1
+
+
+async def test_the_pages_ask_whether_there_is_a_code_to_scan(office: Office, site: Site) -> None:
+    without = replace(site.desk.configuration, wecom=None)
+    alone = await asyncio.to_thread(Desk, without, now=lambda: office.now_ms)
+    transport = httpx.ASGITransport(alone.asgi)
+    async with site.browser() as browser, Browser(transport=transport, base_url=URL) as other:
+        ways = [(await each.get("/api/agent/login")).json() for each in (browser, other)]
+        refused = await other.get("/login/agent")
+    alone.logins.close()
+    await alone.store.close()
+
+    assert ways == [{"wecom": True}, {"wecom": False}]
+    assert seen(refused) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "browser_says, path",
+    [("Mozilla/5.0 wxwork/4.1.0", "/connect/oauth2/authorize"), ("Firefox", "/wwlogin/sso/login")],
+)
+async def test_an_agent_inside_wecom_needs_no_code_to_scan(
+    site: Site, browser_says: str, path: str
+) -> None:
+    async with site.browser() as browser:
+        answer = await browser.get("/login/agent", headers={"user-agent": browser_says})
+
+    there = urlsplit(answer.headers["location"])
+    assert there.path == path
+    assert parse_qs(there.query)["redirect_uri"] == [f"{URL}/login/agent/return"]
+
+
 @pytest.mark.parametrize(
     "to", ["/h5", "/h5/", "/h5/c/0199-ab", "/h5/c/1?p=push-1", "/h5?a=b&c=/d", "/h5/c/1?to=../x"]
 )
 def test_a_path_on_our_page_is_gone_to(to: str) -> None:
-    assert local_path(to) == to
+    assert local_path(to, Realm.EMPLOYEE) == to
+    at_work = to.replace("/h5", "/workbench", 1)
+    assert local_path(at_work, Realm.AGENT) == at_work
 
 
 @pytest.mark.parametrize(
     "to",
     [
         "", "/", "//evil.test", "///evil.test", "https://evil.test", "//evil.test/h5", "/h5evil",
-        "/h5.evil.test", "h5", "/workbench", "/H5", "javascript:alert(1)", "/h5/../workbench",
+        "/h5.evil.test", "h5", "/login/agent", "/H5", "javascript:alert(1)", "/h5/../workbench",
         "/h5/..", "/h5/./x", "/h5/..//evil.test", "/h5/%2e%2e/x", "/h5/.%2E/x", "/h5/%2E/x",
         "/h5\\..\\..", "/h5/\\evil.test", "/\\evil.test", "/h5/c/1\r\nSet-Cookie: a=b", "/h5\t",
         "/h5/\x00", "/h5 ", "/h5/会话", "/h5@evil.test", "/h5#", '/h5/"', "/h5/" + "x" * 256,
     ],
 )  # fmt: skip
 def test_any_other_place_becomes_the_pages_start(to: str) -> None:
-    assert local_path(to) == "/h5"
+    assert local_path(to, Realm.EMPLOYEE) == "/h5"
+    assert local_path(to.replace("/h5", "/workbench"), Realm.AGENT) == "/workbench"
+
+
+def test_the_other_realms_page_is_another_place() -> None:
+    assert local_path("/workbench", Realm.EMPLOYEE) == "/h5"
+    assert local_path("/h5", Realm.AGENT) == "/workbench"

@@ -133,6 +133,7 @@ def _configuration(folder: Path, port: int) -> Configuration:
             secret=secret,
             api_url=wecom_url,
             open_url=wecom_url,
+            login_url=wecom_url,
         ),
         mounts={"/_wecom": simulator_app(world, public_url=url)},
     )

@@ -91,6 +91,7 @@ def _wecom(given: Settings) -> WeComSettings | None:
         secret=app.secret,
         api_url=app.api_url,
         open_url=app.open_url,
+        login_url=app.login_url,
     )
 
 

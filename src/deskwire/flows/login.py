@@ -12,7 +12,8 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeAlias
+from enum import StrEnum
+from typing import Literal, TypeAlias, assert_never
 
 import argon2
 
@@ -28,8 +29,8 @@ from deskwire.storage.gathering import Gathering
 from deskwire.storage.logins import LoginRecord, StandingLogin
 from deskwire.wecom.client import WeComClient
 from deskwire.wecom.errors import Invisible, LoginCode, WeComFault
-from deskwire.wecom.messages import Member, MemberStatus
-from deskwire.wecom.oauth import LoginStart, authorize_url
+from deskwire.wecom.messages import Member, MemberStatus, UserId
+from deskwire.wecom.oauth import LoginStart, authorize_url, desktop_url
 
 HOUR_MS = 3600 * 1000
 LOGIN_MS_MAX = 12 * HOUR_MS
@@ -64,6 +65,13 @@ class SignedIn:
     identity: Identity
 
 
+class WeComPage(StrEnum):
+    """Which of WeCom's two pages a sign-in begins at."""
+
+    INSIDE = "inside"  # for a browser inside WeCom, which knows who it is
+    QR_CODE = "qr_code"  # for any other: a phone scans what the page shows
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigninStarted:
     """Where to send the browser, and what its pre-login cookie must hold."""
@@ -89,12 +97,13 @@ class SigninFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeComApp:
-    """The app behind the sign-in, and the two addresses that a browser meets."""
+    """The app behind the sign-in, and the addresses that a browser meets."""
 
     corp_id: str
     agent_id: int
     client: WeComClient
     open_url: str
+    login_url: str
     public_url: str
 
 
@@ -124,6 +133,11 @@ class Logins:
         self._secrets = Gathering(self._records_of)
         # Checked when there is no such agent, so that both answers take the same time.
         self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
+
+    @property
+    def has_wecom(self) -> bool:
+        """Whether one can sign in at WeCom at all."""
+        return self._wecom is not None
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -243,8 +257,18 @@ class Logins:
         except argon2.exceptions.VerificationError:
             return False
 
-    async def start(self, realm: Realm, target: str) -> SigninStarted | SigninFailed:
-        """Begin a sign-in at WeCom; `target` is a local path, checked by the caller."""
+    async def start(
+        self,
+        realm: Realm,
+        target: str,
+        *,
+        page: WeComPage = WeComPage.INSIDE,
+        language: Literal["zh", "en"] = "zh",
+    ) -> SigninStarted | SigninFailed:
+        """Begin a sign-in at WeCom; `target` is a local path, checked by the caller.
+
+        `language` is that of the page with the QR code.
+        """
         app = self._wecom
         if app is None:
             return SigninFailed(why="no_wecom")
@@ -263,12 +287,21 @@ class Logins:
         start = LoginStart(
             corp_id=app.corp_id, agent_id=app.agent_id, redirect_uri=back, state=state
         )
-        return SigninStarted(url=authorize_url(start, open_url=app.open_url), cookie=cookie)
+        return SigninStarted(url=_url_of(app, start, page, language), cookie=cookie)
 
     async def finish(
         self, realm: Realm, *, code: str, state: str, cookie: str, browser: str = ""
     ) -> SigninDone | SigninFailed:
         """End a sign-in: the state must be this browser's and unspent, the code WeCom's."""
+        done = await self._finish(realm, code, state, cookie, browser)
+        if isinstance(done, SigninFailed):
+            # An agent's browser is not told why; whoever runs the desk can find it here.
+            _log.info("signin_refused", realm=realm.value, why=done.why)
+        return done
+
+    async def _finish(
+        self, realm: Realm, code: str, state: str, cookie: str, browser: str
+    ) -> SigninDone | SigninFailed:
         if self._wecom is None:
             return SigninFailed(why="no_wecom")
         async with self._store.writing() as conn:
@@ -281,7 +314,7 @@ class Logins:
             )
         if target is None:
             return SigninFailed(why="expired")
-        person = await self._identify(self._wecom.client, code)
+        person = await self._identify(realm, self._wecom.client, code)
         if isinstance(person, SigninFailed):
             return person
         signed_in = await self._sign_in(Principal(realm, person), browser)
@@ -289,12 +322,19 @@ class Logins:
             return SigninFailed(why="scope")
         return SigninDone(signed_in=signed_in, target=target)
 
-    async def _identify(self, wecom: WeComClient, code: str) -> PersonId | SigninFailed:
-        """The person behind a code. Being a member is not being entitled: the app must see them."""
+    async def _identify(
+        self, realm: Realm, wecom: WeComClient, code: str
+    ) -> PersonId | SigninFailed:
+        """The person behind a code. Being a member is not being entitled.
+
+        An employee the app must see, an agent we must know: a stranger's try leaves no person.
+        """
         try:
             member = await wecom.identify(code)
             if not isinstance(member, Member):
                 return SigninFailed(why="scope")
+            if realm is Realm.AGENT:
+                return await self._known(member.userid)
             record = await wecom.member(member.userid)
         except LoginCode:
             return SigninFailed(why="code")
@@ -306,6 +346,11 @@ class Logins:
         if record.status is not MemberStatus.ACTIVE:
             return SigninFailed(why="scope")
         return await self._remember(record.userid, record.name, record.department)
+
+    async def _known(self, userid: UserId) -> PersonId | SigninFailed:
+        async with self._store.reading() as conn:
+            person = await people.by_wecom_userid(conn, userid)
+        return person or SigninFailed(why="scope")
 
     async def _remember(self, userid: str, name: str, department: str) -> PersonId:
         async with self._store.writing() as conn:
@@ -396,6 +441,17 @@ class Logins:
             and not record.is_disabled
             and record.expires > self._now()
         )
+
+
+def _url_of(
+    app: WeComApp, start: LoginStart, page: WeComPage, language: Literal["zh", "en"]
+) -> str:
+    match page:
+        case WeComPage.INSIDE:
+            return authorize_url(start, open_url=app.open_url)
+        case WeComPage.QR_CODE:
+            return desktop_url(start, language=language, login_url=app.login_url)
+    assert_never(page)
 
 
 def _identity(record: LoginRecord) -> Identity:

@@ -74,6 +74,12 @@ async def remember_member(
     return PersonId(found.scalar_one())
 
 
+async def by_wecom_userid(conn: Transaction, userid: str) -> PersonId | None:
+    """Whom we know by this WeCom user id (in lower case), agent or not, enabled or not."""
+    found = await conn.scalar(select(person.c.person_id).where(person.c.wecom_userid == userid))
+    return PersonId(found) if found is not None else None
+
+
 async def lock(conn: Transaction, person_id: PersonId) -> None:
     """Let what this person begins take turns, to the end of the transaction."""
     await conn.execute(

@@ -142,6 +142,7 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ),
     ("GET", "/withdrawn/{msg_id}"): _line(ORIGINAL, Code.NOT_ALLOWED, Code.NOT_FOUND),
     ("GET", "/export.csv"): _line(None, Code.NOT_ALLOWED),
+    ("GET", "/login"): _line({"wecom": True}),
     ("POST", "/login"): _line({"me": ME, **UNTIL}),
     ("POST", "/me"): _line({"me": ME, **UNTIL}),
     ("POST", "/logout"): _line({}),
@@ -154,6 +155,7 @@ EVERYWHERE: Final = frozenset({Code.BAD_REQUEST, Code.LOGIN_REQUIRED, Code.TRY_L
 # Origin, size and kind of body are looked at before the route is.
 UNSAFE: Final = frozenset({Code.NOT_ALLOWED, Code.TOO_LARGE, Code.TYPE_NOT_ALLOWED})
 
+UNASKED: Final = frozenset({("GET", "/login")})  # no login is asked for
 UPLOADS: Final = frozenset({"/attachments"})  # raw bytes, of whatever content type
 UNTYPED: Final = frozenset({Code.TYPE_NOT_ALLOWED})
 
@@ -193,6 +195,8 @@ def codes_of(operation: Json, method: str, below: str) -> frozenset[Code]:
     """Every refusal that the route may end in."""
     line = LINES.get((method, below))
     codes = EVERYWHERE | (line.codes if line else frozenset())
+    if (method, below) in UNASKED:
+        codes -= {Code.LOGIN_REQUIRED}
     if method != "GET":
         codes |= UNSAFE - (UNTYPED if below in UPLOADS else set())
     is_parsed = "requestBody" in operation or any(

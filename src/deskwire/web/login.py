@@ -1,7 +1,8 @@
 """Logging in and out, who I am, and the two ends of the sign-in at WeCom."""
 
 import re
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -9,7 +10,7 @@ from starlette.responses import RedirectResponse
 
 from deskwire.desk.people import Realm
 from deskwire.desk.refusals import Code, Refusal
-from deskwire.flows.login import Identity, Logins, SigninFailed, Standing
+from deskwire.flows.login import Identity, Logins, SigninFailed, Standing, WeComPage
 from deskwire.storage.views import Views
 from deskwire.web.auth import Cookies
 from deskwire.web.errors import Refused
@@ -19,7 +20,9 @@ from deskwire.web.security import Origins
 
 TARGET_CHARS_MAX = 256
 PERSON_CHARS_MAX = 64
-OURS = re.compile(r"/h5([/?][!$-\[\]^-~]*)?")  # visible ASCII but quotes, # and backslash
+HOMES: Final[Mapping[Realm, str]] = {Realm.EMPLOYEE: "/h5", Realm.AGENT: "/workbench"}
+BELOW = re.compile(r"([/?][!$-\[\]^-~]*)?")  # visible ASCII but quotes, # and backslash
+INSIDE_WECOM = "wxwork/"  # proves nothing: it only chooses which page asks who one is
 DOTS = re.compile(r"(\.|%2e){1,2}", re.IGNORECASE)
 
 
@@ -78,8 +81,12 @@ def _login(found: Standing, who: Identity) -> dict[str, Any]:
 
 
 def agent_login_router(identity: Any, logins: Logins, reads: Views, cookies: Cookies) -> APIRouter:
-    """`POST /api/agent/login` and `/renew`."""
+    """`GET` and `POST /api/agent/login`, and `/renew`."""
     router = APIRouter(prefix="/api/agent")
+
+    @router.get("/login")
+    async def ways() -> dict[str, Any]:
+        return {"wecom": logins.has_wecom}
 
     @router.post("/login")
     async def login(request: Request, body: LoginBody, response: Response) -> dict[str, Any]:
@@ -105,19 +112,21 @@ def agent_login_router(identity: Any, logins: Logins, reads: Views, cookies: Coo
     return router
 
 
-def signin_router(logins: Logins, cookies: Cookies, origins: Origins) -> APIRouter:
-    """`/login/employee` starts a sign-in at WeCom, `/login/employee/return` ends it."""
-    router = APIRouter(prefix="/login/employee", include_in_schema=False)
-    realm = Realm.EMPLOYEE
+def signin_router(realm: Realm, logins: Logins, cookies: Cookies, origins: Origins) -> APIRouter:
+    """`/login/<realm>` starts a sign-in at WeCom, `/login/<realm>/return` ends it."""
+    router = APIRouter(prefix=f"/login/{realm.value}", include_in_schema=False)
 
     @router.get("")
-    async def start(request: Request, to: str = "/h5") -> Response:
+    async def start(request: Request, to: str = "", lang: str = "") -> Response:
+        target, language = local_path(to, realm), _language(lang)
         if request.headers.get("host") != origins.public_url.partition("://")[2]:
             # WeCom returns to the canonical address, and the cookie must have been set there.
-            return _to(f"{origins.public_url}/login/employee?to={quote(local_path(to))}")
-        started = await logins.start(realm, local_path(to))
+            again = f"to={quote(target)}" + ("&lang=en" if language == "en" else "")
+            return _to(f"{origins.public_url}/login/{realm.value}?{again}")
+        page = _page(realm, _browser(request))
+        started = await logins.start(realm, target, page=page, language=language)
         if isinstance(started, SigninFailed):
-            return _to(f"/h5?login=failed&why={started.why}")
+            return _failed(realm, started)
         response = _to(started.url)
         cookies.set_signin(response, realm, started.cookie)
         return response
@@ -139,22 +148,40 @@ def signin_router(logins: Logins, cookies: Cookies, origins: Origins) -> APIRout
         """A reload of the return address by a browser with a login goes on, not to an error."""
         known = await logins.identify(realm, request.cookies.get(cookies.name(realm)))
         if failed.why == "expired" and not isinstance(known, Refusal):
-            return _to("/h5")
-        return _to(f"/h5?login=failed&why={failed.why}")
+            return _to(HOMES[realm])
+        return _failed(realm, failed)
 
     return router
+
+
+def _page(realm: Realm, browser: str) -> WeComPage:
+    """Employees come from inside WeCom; agents mostly from the browser of a desk."""
+    is_inside = realm is Realm.EMPLOYEE or INSIDE_WECOM in browser.lower()
+    return WeComPage.INSIDE if is_inside else WeComPage.QR_CODE
+
+
+def _language(lang: str) -> Literal["zh", "en"]:
+    return "en" if lang == "en" else "zh"
+
+
+def _failed(realm: Realm, failed: SigninFailed) -> Response:
+    # Of an agent's sign-in nobody learns why it failed: it would tell who is an agent.
+    why = f"&why={failed.why}" if realm is Realm.EMPLOYEE else ""
+    return _to(f"{HOMES[realm]}?login=failed{why}")
 
 
 def _browser(request: Request) -> str:
     return request.headers.get("user-agent", "")
 
 
-def local_path(to: str) -> str:
-    """A path on our own pages; anything else becomes the H5 page's start."""
-    is_plain = len(to) <= TARGET_CHARS_MAX and OURS.fullmatch(to) is not None
+def local_path(to: str, realm: Realm) -> str:
+    """A path on the realm's own page; anything else becomes the page's start."""
+    home = HOMES[realm]
+    is_below = to.startswith(home) and BELOW.fullmatch(to.removeprefix(home)) is not None
+    is_plain = len(to) <= TARGET_CHARS_MAX and is_below
     # A browser resolves dots before it asks: behind them could stand any path.
     has_dots = any(DOTS.fullmatch(part) for part in to.partition("?")[0].split("/"))
-    return to if is_plain and not has_dots else "/h5"
+    return to if is_plain and not has_dots else home
 
 
 def _to(url: str) -> Response:

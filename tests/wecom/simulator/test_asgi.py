@@ -63,6 +63,20 @@ async def test_who_was_picked_once_is_not_asked_again(
     assert again.status_code == 302
 
 
+async def test_a_browser_that_shows_the_code_is_nobodys_phone(
+    town: Town, browser: httpx.AsyncClient
+) -> None:
+    await browser.get(login(town) + "&person=lina")
+
+    picked = await browser.get(login(town, "/wwlogin/sso/login") + "&person=zhaomin")
+    asked = await browser.get(login(town, "/wwlogin/sso/login") + "&lang=en")
+    phone = (await browser.get("/_wecom/_sim/state")).json()
+
+    assert (picked.status_code, asked.status_code) == (302, 200)
+    assert "Whose phone scans the code?" in asked.text
+    assert phone["person"] == "lina"
+
+
 async def test_each_login_has_a_code_of_its_own(town: Town, browser: httpx.AsyncClient) -> None:
     addresses = {
         (await browser.get(login(town) + "&person=lina")).headers["location"] for _ in range(3)

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from deskwire.wecom.simulator.faults import FaultKind
 from deskwire.wecom.simulator.guard import ASGIApp, LoopbackOnly, Receive, Scope, Send
 from deskwire.wecom.simulator.pages import (
+    Picker,
     initials,
     language_of,
     notes_on,
@@ -78,7 +79,7 @@ def simulator_app(world: World, *, public_url: str, pause: Pause = asyncio.sleep
         routes=[
             *(Route(f"/cgi-bin/{path}", door.call) for path in API_PATHS),
             Route("/connect/oauth2/authorize", door.authorize),
-            Route("/wwlogin/sso/login", door.authorize),
+            Route("/wwlogin/sso/login", door.scan),
             Route("/", door.phone),
             *(Route(f"/{name}", _file) for name in _FILES),
             Route("/_sim/state", door.state),
@@ -126,24 +127,30 @@ class _Door:
     # --- logging in ------------------------------------------------------------------------------
 
     async def authorize(self, request: Request) -> Response:
-        query = dict(request.query_params)
-        picked = query.pop("person", None)
-        language = language_of(request.headers.get("accept-language", ""))
-        if (why := self._world.refusal(query)) is not None:
-            return _page(refused_page(why, language, _root(request)), status=400)
-        person = self._world.person(picked or request.cookies.get(PERSON_COOKIE, ""))
-        if person is None:
-            links = {
-                one.userid: "?" + urlencode(query | {"person": one.userid})
-                for one in self._world.people
-            }
-            return _page(picker_page(self._world.people, links, language, _root(request)))
-        answer = RedirectResponse(
-            self._world.code_for(query, person.userid), status_code=302, headers=PAGE_HEADERS
-        )
-        if picked:
+        """Opened on a phone, which is somebody's: who was picked once is not asked again."""
+        answer = self._login(request, "pick", phone_of=request.cookies.get(PERSON_COOKIE, ""))
+        person = self._world.person(request.query_params.get("person", ""))
+        if person is not None and answer.status_code == 302:
             _remember(answer, request, person)
         return answer
+
+    async def scan(self, request: Request) -> Response:
+        """For a browser that is nobody's: whose phone scans the code is asked each time."""
+        return self._login(request, "scan", phone_of="")
+
+    def _login(self, request: Request, page: Picker, *, phone_of: str) -> Response:
+        query = dict(request.query_params)
+        picked = query.pop("person", None)
+        language = language_of(query.get("lang") or request.headers.get("accept-language", ""))
+        if (why := self._world.refusal(query)) is not None:
+            return _page(refused_page(why, language, _root(request)), status=400)
+        person = self._world.person(picked or phone_of)
+        if person is not None:
+            back = self._world.code_for(query, person.userid)
+            return RedirectResponse(back, status_code=302, headers=PAGE_HEADERS)
+        people = self._world.people
+        links = {one.userid: "?" + urlencode(query | {"person": one.userid}) for one in people}
+        return _page(picker_page(page, people, links, language, _root(request)))
 
     # --- the phone -------------------------------------------------------------------------------
 

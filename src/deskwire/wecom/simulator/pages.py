@@ -12,6 +12,7 @@ from typing import Final, Literal
 from deskwire.wecom.simulator.people import Person
 
 Language = Literal["zh", "en"]
+Picker = Literal["pick", "scan"]
 
 _WORDS: Final[Mapping[str, Mapping[Language, str]]] = {
     "demo": {"zh": "演示", "en": "Demo"},
@@ -23,6 +24,11 @@ _WORDS: Final[Mapping[str, Mapping[Language, str]]] = {
     "pick_why": {
         "zh": "真实的企业微信知道您是谁，不会询问。",
         "en": "The real WeCom knows who you are and does not ask.",
+    },
+    "scan": {"zh": "谁用手机扫码？", "en": "Whose phone scans the code?"},
+    "scan_why": {
+        "zh": "真实的企业微信在这里显示二维码。",
+        "en": "The real WeCom shows a QR code here.",
     },
     "refused": {"zh": "无法登录", "en": "Cannot log in"},
     "appid": {
@@ -67,16 +73,20 @@ def notes_on(person: Person) -> list[str]:
 
 
 def picker_page(
-    people: Iterable[Person], links: Mapping[str, str], language: Language, root: str
+    page: Picker,
+    people: Iterable[Person],
+    links: Mapping[str, str],
+    language: Language,
+    root: str,
 ) -> str:
     """Shown to a browser of which the simulator does not know whose it is. `links` by userid."""
     rows = "\n".join(_row(person, links[person.userid], language) for person in people)
-    body = f"""<h1>{_word("pick", language)}</h1>
-<p class="quiet">{_word("pick_why", language)}</p>
+    body = f"""<h1>{_word(page, language)}</h1>
+<p class="quiet">{_word(f"{page}_why", language)}</p>
 <ul class="people">
 {rows}
 </ul>"""
-    return _page(_word("pick", language), body, language, root)
+    return _page(_word(page, language), body, language, root)
 
 
 def refused_page(why: str, language: Language, root: str) -> str:
