@@ -500,6 +500,37 @@ async def test_whoever_is_no_enabled_agent_is_refused_alike_and_leaves_no_trace(
     assert entrance.office.one("SELECT count(*) FROM person") == before
 
 
+@pytest.mark.parametrize(
+    "what, why",
+    [
+        ("code late", "code"), ("code forged", "code"), ("state late", "expired"),
+        ("state forged", "expired"), ("WeCom down", "unreachable"),
+    ],
+)  # fmt: skip
+async def test_an_agents_sign_in_that_went_wrong_is_no_login_and_the_log_says_why(
+    entrance: Entrance, caplog: pytest.LogCaptureFixture, what: str, why: str
+) -> None:
+    caplog.set_level("INFO", "deskwire.flows")
+    entrance.town.world.add(Person(userid="wx-wang", name="王", department=""))
+    started = await entrance.start(realm=Realm.AGENT)
+    back = await entrance.at_wecom(started, "wx-wang")
+    match what:
+        case "code late":
+            entrance.town.clock.advance(300)
+        case "state late":
+            entrance.office.now_ms += SIGNIN_MS + 1
+        case "WeCom down":
+            entrance.town.world.faults.add("auth/getuserinfo", FaultKind.REFUSED, times=10)
+        case _:
+            back[what.partition(" ")[0]] = "0" * 32
+
+    answer = await entrance.logins.finish(Realm.AGENT, cookie=started.cookie, **back)
+
+    assert answer == SigninFailed(why=why)
+    assert f"signin_refused realm='agent' why='{why}'" in caplog.text
+    assert entrance.office.one("SELECT count(*) FROM login") == 0
+
+
 @pytest.mark.parametrize("began, ended", [LOGIN_REALMS, LOGIN_REALMS[::-1]])
 async def test_a_sign_in_ends_in_the_realm_in_which_it_began(
     entrance: Entrance, began: Realm, ended: Realm

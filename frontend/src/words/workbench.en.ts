@@ -19,6 +19,11 @@ export const en: Twin<typeof zh> = {
   "login.busy": "Signing in…",
   "login.wrong": "The login name or the password is not right",
   "login.empty": "Fill in the login name and the password",
+  "login.wecom": "Sign in with WeCom's QR code",
+  "login.refused": "Signing in at WeCom did not work",
+  "login.refusedWhy":
+    "It took too long, WeCom cannot be reached, or the account is no active agent. Try again; if it stays so, ask your administrator.",
+  "login.back": "Back to sign-in",
   "login.again":
     "Your login has ended. Please sign in again. Drafts and unsent messages are still here.",
 

@@ -13,6 +13,11 @@ export const zh = {
   "login.busy": "正在登录…",
   "login.wrong": "登录名或密码不正确",
   "login.empty": "请填写登录名和密码",
+  "login.wecom": "企业微信扫码登录",
+  "login.refused": "未能用企业微信登录",
+  "login.refusedWhy":
+    "登录已过期，企业微信暂时无法访问，或此账号不是可用的坐席。请重试；仍不行请联系管理员。",
+  "login.back": "返回登录",
   "login.again": "登录已失效，请重新登录。草稿和未发送的消息都还在。",
 
   "bar.load": (load: number, capacity: number) => `接待 ${load}/${capacity}`,
