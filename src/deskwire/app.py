@@ -31,6 +31,7 @@ from deskwire.flows.history import History
 from deskwire.flows.login import Logins, WeComApp
 from deskwire.flows.marks import Marks
 from deskwire.flows.places import Places
+from deskwire.flows.presence import Presences
 from deskwire.flows.timers import Timers
 from deskwire.flows.watch import DeskGate
 from deskwire.realtime.codes import Code as CloseCode
@@ -38,6 +39,7 @@ from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import ConnectionId, LoginId
 from deskwire.realtime.manager import ConnectionManager, Policy
 from deskwire.realtime.milestones import Milestones
+from deskwire.realtime.presence import MemoryPresence
 from deskwire.storage.due import Clock, DatabaseClock, GivenClock
 from deskwire.storage.engine import DatabaseUrl, Store, StoreUnavailable
 from deskwire.storage.files import LocalFiles
@@ -129,13 +131,23 @@ class Desk:
         self._marks = Marks(store, sign=self._tell, now=self.now, rose=self._flat.happened)
         signs = Signs(store, sign=self._tell)
         self._places = Places(store, sign=self._tell, clock=self._clock)
+        registry = MemoryPresence()
+        self._presences = Presences(
+            store,
+            sign=self._tell,
+            clock=self._clock,
+            registry=registry,
+            is_partial=not store.is_for_one_process,
+        )
         gate = DeskGate(
             store,
             signs=self._signs,
-            reported=(self._marks.reported, signs.reported),
+            reported=(self._marks.reported, signs.reported, self._presences.reported),
             looked_in=self._looked_in,
         )
-        self.manager = ConnectionManager(policy=Policy.MANY, log=SqlLog(store), gate=gate)
+        self.manager = ConnectionManager(
+            policy=Policy.MANY, log=SqlLog(store), gate=gate, presence=registry
+        )
         self.manager.on(Milestones().heard)
         self.execute = Execute(
             store,
@@ -163,7 +175,12 @@ class Desk:
         """What happens by itself: who is there, the dispatcher, timers."""
         store, execute, clock = self.store, self.execute, self._clock
         self._attendance = Attendance(
-            store, execute=execute, clock=clock, new_id=new_id, due=self._look
+            store,
+            execute=execute,
+            clock=clock,
+            new_id=new_id,
+            due=self._look,
+            changed=self._presences.moved,
         )
         self.manager.on(self._attendance.heard)
         self._dispatcher = Dispatcher(
@@ -193,12 +210,14 @@ class Desk:
     def _ring(self, stream: str, position: int) -> None:
         self.manager.ring(stream, position)
         self._places.rung(stream)
+        self._presences.rung(stream)
 
     def _look(self) -> None:
         self._timers.wake()
 
     async def _signs(self, stream: Stream) -> Sequence[Ephemeral]:
-        return (*await self._marks.signs(stream), *await self._places.signs(stream))
+        every = (self._marks.signs, self._places.signs, self._presences.signs)
+        return [sign for signs in every for sign in await signs(stream)]
 
     async def act(
         self, realm: str, person: str, name: str, *, conv: str | None = None, **args: Any
@@ -238,7 +257,7 @@ class Desk:
         api = FastAPI(
             title="deskwire", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
         )
-        reads, cookies = Views(self.store), Cookies(is_https=origins.is_https)
+        reads, cookies = Views(self.store, self._clock), Cookies(is_https=origins.is_https)
         for realm in LOGIN_REALMS:
             identity = identity_in(realm, self.logins, cookies)
             api.include_router(commands_router(realm, identity, self.execute))
@@ -283,7 +302,8 @@ class Desk:
             storing = tasks.create_task(self._marks.run())
             await self.manager.start()
             ours = (self._attendance, self._dispatcher, self._timers, self._places, self.files)
-            running = [tasks.create_task(each.run()) for each in (*ours, self._flat)]
+            telling = (self._flat, self._presences)
+            running = [tasks.create_task(each.run()) for each in (*ours, *telling)]
             _log.info("started", url=self.configuration.origins[0])
             try:
                 yield

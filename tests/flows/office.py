@@ -169,7 +169,7 @@ class Office:
             },
         )
         self.log = SqlLog(self.store)
-        self.views = Views(self.store)
+        self.views = Views(self.store, self.clock)
 
     def new_id(self) -> str:
         return f"id-{next(self._ids):08d}"

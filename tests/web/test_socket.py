@@ -264,6 +264,19 @@ async def test_a_requester_is_told_their_place_and_why_they_wait(site: Site) -> 
     assert '"type": "queue_place"' in seen
 
 
+async def test_agents_are_told_who_comes_and_staff_of_their_employee(site: Site) -> None:
+    conv = await site.office.claimed()
+    async with await opening(site, WANG) as socket:
+        await identified(socket, "desk", f"conv:{conv}:staff")
+        seen = await frames_until(socket, '"state": "connected", "load": 1')
+        async with await opening(site, ANN, realm=Realm.EMPLOYEE) as theirs:
+            await identified(theirs, "employee:ann")
+            seen += await frames_until(socket, '"state": "connected", "load": null')
+
+    assert '"key": "presence:agent:wang"' in seen
+    assert '"key": "presence:employee:ann"' in seen
+
+
 async def frames_until(socket: ClientConnection, word: str) -> str:
     text = ""
     while word not in text:

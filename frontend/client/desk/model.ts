@@ -151,6 +151,8 @@ export interface EmployeeBoot {
   positions: Positions;
 }
 
+export type Presence = "connected" | "grace" | "lost";
+
 export interface AgentRef extends PersonRef {
   role: string;
   availability: string;
@@ -171,7 +173,7 @@ export interface AgentBoot {
   settings: { text_chars_max: number };
   categories: Category[];
   groups: { id: string; name: string }[];
-  agents: AgentRef[];
+  agents: (AgentRef & { presence: Presence })[];
   boards: Record<string, RowView[]>;
   rows: RowView[];
   marks: Record<string, OwnMark>;

@@ -4,6 +4,7 @@ import { type BenchView, countsOf, foldBench, idsOf, RowCache, rowOf, withMine }
 
 const lina = { id: "lina", name: "李娜", avatar: null };
 const wang = { id: "wangqiang", name: "王强", avatar: null };
+const idle = { role: "agent", presence: "lost" as const, load: 0, capacity: 5 };
 const zhang = { id: "zhangsan", name: "张三", avatar: null, department: "财务部" };
 
 function row(conv_id: string, more: Partial<RowView> = {}): RowView {
@@ -228,12 +229,39 @@ describe("the lists", () => {
     const changed = (agent_id: string) =>
       entry("desk", 1, "agent.availability_changed", { agent_id, availability: "break" });
     const view = open([]);
-    view.boot.agents.push({ ...wang, role: "agent", availability: "online", load: 0, capacity: 5 });
+    view.boot.agents.push({ ...wang, ...idle, availability: "online" });
 
     const { boot } = after(view, changed("lina"), changed("wangqiang"));
 
     expect([boot.me.availability, boot.agents[0]?.availability]).toEqual(["break", "break"]);
     expect(view.boot.me.availability).toBe("online");
+  });
+
+  test("whether colleagues are there is kept beside their names, from what newest signs a page is given", () => {
+    const sign = (id: string, stream = "desk") => ({
+      stream,
+      type: "presence",
+      key: `presence:agent:${id}`,
+      data: { principal: { realm: "agent", id }, state: "connected", load: 2 },
+    });
+    const view = open([]);
+    const there = { ...idle, presence: "grace" as const, availability: "online" };
+    view.boot.agents.push({ ...wang, ...there }, { ...lina, ...there });
+    const told = (of: BenchView) => of.boot.agents.map(({ presence, load }) => [presence, load]);
+
+    const one = foldBench(view, { sign: sign("wangqiang") });
+    const all = foldBench(one, { stream: "desk", signs: [sign("lina")] });
+    const other = foldBench(view, { sign: sign("lina", "conv:c1:staff") });
+
+    expect(told(one)).toEqual([
+      ["connected", 2],
+      ["grace", 0],
+    ]);
+    expect(told(all)).toEqual([
+      ["connected", 2],
+      ["connected", 2],
+    ]);
+    expect(told(other)).toEqual(told(view));
   });
 
   test("a row that has not changed stays the same object", () => {

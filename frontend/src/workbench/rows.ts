@@ -7,6 +7,7 @@ import {
   type AgentBoot,
   type BoardView,
   type Entry,
+  type Ephemeral,
   type FoldInput,
   foldBoard,
   foldMine,
@@ -41,7 +42,10 @@ export function foldBench(view: BenchView | null, input: FoldInput<AgentBoot>): 
   const boards =
     group !== null && board ? { ...view.boards, [group]: foldBoard(board, input) } : view.boards;
   const mine = group === null ? foldMine(view.mine, input) : view.mine;
-  const boot = "entry" in input ? bootAfter(view.boot, input.entry) : view.boot;
+  const boot =
+    "entry" in input
+      ? bootAfter(view.boot, input.entry)
+      : ("sign" in input ? [input.sign] : input.signs).reduce(bootWith, view.boot);
   return { ...view, boot, boards, mine, closed };
 }
 
@@ -54,6 +58,16 @@ function bootAfter(boot: AgentBoot, { event: { type, data } }: Entry): AgentBoot
   );
   const me = boot.me.id === agent_id ? { ...boot.me, availability } : boot.me;
   return { ...boot, me, agents };
+}
+
+/** Who of the agents is there, and what they have in hand. A page is given the newest signs, so others stand. */
+function bootWith(boot: AgentBoot, { type, stream, data }: Ephemeral): AgentBoot {
+  if (type !== "presence" || stream !== "desk") return boot;
+  const { principal, state, load } = data;
+  const agents = boot.agents.map((each) =>
+    each.id === principal.id ? { ...each, presence: state, load } : each,
+  );
+  return { ...boot, agents };
 }
 
 function benchOf(boot: AgentBoot): BenchView {

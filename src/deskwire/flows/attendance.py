@@ -32,7 +32,8 @@ _log = telemetry.logger("flows")
 class Attendance:
     """Keeps one row for each agent who is connected here. Give `heard` to the manager's hooks.
 
-    `due()` is called when the dispatcher has somebody new to look at.
+    `due()` is called when the dispatcher has somebody new to look at, `changed()` after a COMMIT by
+    which somebody is there or gone.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class Attendance:
         clock: Clock,
         new_id: Callable[[], str],
         due: Callable[[], None],
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._execute = execute
         self._clock = clock
         self._new_id = new_id
         self._due = due
+        self._changed = changed
         self._here: Counter[str] = Counter()
         self._came: set[str] = set()
         self._left: set[str] = set()
@@ -131,6 +134,7 @@ class Attendance:
                 await due.arm(conn, _KIND, person, at)
             await self._let_dispatch(conn, came, now)
         self._left -= set(left)
+        self._changed()
         if came:
             self._due()
         for person in came:

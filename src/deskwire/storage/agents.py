@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.engine import Row
@@ -20,10 +20,35 @@ from deskwire.desk.people import (
     PersonId,
     PersonRef,
     Preferences,
+    Presence,
     Role,
 )
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import agent, group_member, offer, person, timer
+
+
+class Present(NamedTuple):
+    """Whether an agent is there, and how much they have in hand."""
+
+    agent: PersonId
+    presence: Presence
+    load: int
+
+
+async def present(conn: Transaction, *, grace_s: int, now: int) -> list[Present]:
+    """Every agent who is not disabled, in a stable order."""
+    rows = await conn.execute(
+        select(agent.c.person_id, agent.c.load, timer.c.due)
+        .select_from(
+            agent.join(person, person.c.person_id == agent.c.person_id).outerjoin(timer, _lost())
+        )
+        .where(person.c.disabled_at.is_(None))
+        .order_by(agent.c.person_id)
+    )
+    return [
+        Present(PersonId(row.person_id), presence_of(row.due, grace_s, now), row.load)
+        for row in rows
+    ]
 
 
 async def read(conn: Transaction, ids: Collection[str], *, grace_s: int, now: int) -> list[Agent]:
@@ -76,7 +101,6 @@ def _values(each: AgentChanged) -> dict[str, Any]:
 async def _agents(
     conn: Transaction, which: ColumnElement[bool], *, grace_s: int, now: int
 ) -> list[Agent]:
-    lost = and_(timer.c.kind == TimerKind.AGENT_LOST.value, timer.c.key == agent.c.person_id)
     asked = and_(offer.c.agent_id == agent.c.person_id, offer.c.outcome.is_(None))
     rows = (
         await conn.execute(
@@ -90,7 +114,7 @@ async def _agents(
             )
             .select_from(
                 agent.join(person, person.c.person_id == agent.c.person_id)
-                .outerjoin(timer, lost)
+                .outerjoin(timer, _lost())
                 .outerjoin(offer, asked)
             )
             .where(which)
@@ -99,6 +123,11 @@ async def _agents(
     ).all()
     groups = await _groups(conn, [row.person_id for row in rows])
     return [_agent(row, groups.get(row.person_id, frozenset()), grace_s, now) for row in rows]
+
+
+def _lost() -> ColumnElement[bool]:
+    """The row by which an agent would be lost."""
+    return and_(timer.c.kind == TimerKind.AGENT_LOST.value, timer.c.key == agent.c.person_id)
 
 
 async def _groups(conn: Transaction, ids: Sequence[str]) -> Mapping[str, frozenset[str]]:

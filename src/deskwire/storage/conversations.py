@@ -28,6 +28,8 @@ from deskwire.storage.tables import (
     person,
 )
 
+NEWEST_MAX = 50  # of an employee's, whose staff is told whether they are there
+
 
 async def load(conn: Transaction, conv_id: str) -> Conversation | None:
     """The conversation, locked until the transaction ends where the database locks rows."""
@@ -81,6 +83,33 @@ async def _sights(conn: Transaction, conv_ids: Sequence[str]) -> dict[str, Sight
         )
         for row in rows
     }
+
+
+async def of_employees(
+    conn: Transaction, people_ids: Collection[PersonId]
+) -> dict[PersonId, list[str]]:
+    """What each of these employees takes part in: the newest fifty, whatever their status."""
+    place = func.row_number().over(
+        partition_by=participant.c.person_id,
+        order_by=(conversation.c.opened_at.desc(), conversation.c.conv_id),
+    )
+    places = (
+        select(participant.c.person_id, participant.c.conv_id, place.label("place"))
+        .join(conversation, conversation.c.conv_id == participant.c.conv_id)
+        .where(
+            participant.c.realm == Realm.EMPLOYEE.value,
+            participant.c.person_id.in_(people_ids),
+            participant.c.left_at.is_(None),
+        )
+        .subquery()
+    )
+    rows = await conn.execute(
+        select(places).where(places.c.place <= NEWEST_MAX).order_by(places.c.place)
+    )
+    found: dict[PersonId, list[str]] = {}
+    for row in rows:
+        found.setdefault(PersonId(row.person_id), []).append(row.conv_id)
+    return found
 
 
 async def opening(

@@ -21,7 +21,7 @@ from deskwire.desk.messages import (
 )
 from deskwire.desk.office import Category, DeskSettings, Group
 from deskwire.desk.people import Actor, PersonId
-from deskwire.storage import drafts, office
+from deskwire.storage import agents, drafts, office
 from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import agent, group_member, person
 
@@ -38,8 +38,8 @@ async def for_employees(conn: Transaction) -> Json:
     }
 
 
-async def for_agents(conn: Transaction, who: Actor) -> Json:
-    """The whole office, what is archived too: conversations have it still."""
+async def for_agents(conn: Transaction, who: Actor, now: int) -> Json:
+    """The whole office as of `now`, what is archived too: conversations have it still."""
     settings = await office.settings(conn)
     version = await office.settings_version(conn)
     return {
@@ -54,7 +54,7 @@ async def for_agents(conn: Transaction, who: Actor) -> Json:
             for found in await office.categories(conn)
         ],
         "groups": await _groups(conn, who),
-        "agents": await _agents(conn, who),
+        "agents": await _agents(conn, who, settings.presence_grace_s, now),
         "tags": [asdict(found) for found in await office.tags(conn)],
         "canned_replies": await _replies(conn, who),
         "drafts": await _drafts(conn, who.person.id),
@@ -108,8 +108,10 @@ def _group(who: Actor, group: Group, members: Sequence[PersonId]) -> Json:
     }
 
 
-async def _agents(conn: Transaction, who: Actor) -> list[Json]:
+async def _agents(conn: Transaction, who: Actor, grace_s: int, now: int) -> list[Json]:
     """Colleagues who are not disabled. What only an administrator changes only they are told."""
+    standing = await agents.present(conn, grace_s=grace_s, now=now)
+    presence = {each.agent: each.presence.value for each in standing}
     groups: dict[str, list[str]] = {}
     order = (group_member.c.person_id, group_member.c.group_id)
     for row in await conn.execute(select(group_member).order_by(*order)):
@@ -129,6 +131,7 @@ async def _agents(conn: Transaction, who: Actor) -> list[Json]:
             "availability": row.availability,
             "availability_reason": row.availability_reason,
             "availability_since": row.availability_since,
+            "presence": presence[row.person_id],
             "load": row.load,
             "capacity": row.capacity,
             "groups": groups.get(row.person_id, []),

@@ -31,6 +31,7 @@ from deskwire.storage import (
     office_views,
     people,
 )
+from deskwire.storage.due import Clock
 from deskwire.storage.engine import Store, Transaction
 from deskwire.storage.lists import NO_FILTERS, Filters
 from deskwire.storage.paging import NEWEST, NoCursor, Order, order_of
@@ -66,13 +67,14 @@ class Views:
     None stands for "no such thing, or not for you"; a principal who no longer exists sees nothing.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
     async def boot(self, who: Principal) -> Json | None:
         """What a page needs once, and the positions from which it watches."""
         async with self._seeing(who) as (conn, actor):
-            return await boot(conn, actor) if actor else None
+            return await boot(conn, actor, await self._clock.now(conn)) if actor else None
 
     async def snapshot(self, who: Principal, conv_id: str) -> Json | None:
         """A conversation with its newest entries."""
@@ -139,7 +141,7 @@ class Views:
             yield conn, await people.actor(conn, who)
 
 
-async def boot(conn: Transaction, who: Actor) -> Json:
+async def boot(conn: Transaction, who: Actor, now: int) -> Json:
     """What a page needs once, and the positions from which it watches."""
     mine = await _mine(conn, who)
     shared: Json = {
@@ -156,7 +158,7 @@ async def boot(conn: Transaction, who: Actor) -> Json:
     streams += [ev.DESK_STREAM, *(ev.queue_stream(group.id) for group in groups)]
     return {
         **shared,
-        **await office_views.for_agents(conn, who),
+        **await office_views.for_agents(conn, who, now),
         "boards": {group.id: await _board(conn, who, group.id) for group in groups},
         "positions": await places(conn, streams),
     }

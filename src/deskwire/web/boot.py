@@ -189,6 +189,7 @@ class Agent(Person):
     availability: Literal["online", "busy", "break", "offline"]
     availability_reason: str | None
     availability_since: Ms
+    presence: Literal["connected", "grace", "lost"]
     load: int
     capacity: int
     groups: list[str]
@@ -395,6 +396,7 @@ AGENT_EXAMPLE: dict[str, Any] = {
             **_WANG,
             **_AVAILABILITY,
             "role": "agent",
+            "presence": "connected",
             "load": 1,
             "capacity": 5,
             "groups": ["support"],
