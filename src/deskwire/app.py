@@ -22,6 +22,7 @@ from deskwire.desk.events import Stream
 from deskwire.desk.people import LOGIN_REALMS, PersonId, Principal, Realm
 from deskwire.desk.refusals import Refusal
 from deskwire.flows.attendance import Attendance
+from deskwire.flows.clean import Cleaning
 from deskwire.flows.dispatch import Dispatcher
 from deskwire.flows.ephemeral import Signs
 from deskwire.flows.execute import Execute
@@ -32,7 +33,7 @@ from deskwire.flows.login import Logins, WeComApp
 from deskwire.flows.marks import Marks
 from deskwire.flows.places import Places
 from deskwire.flows.presence import Presences
-from deskwire.flows.timers import Timers
+from deskwire.flows.timers import Handler, Timers
 from deskwire.flows.watch import DeskGate
 from deskwire.realtime.codes import Code as CloseCode
 from deskwire.realtime.frames import Ephemeral
@@ -191,7 +192,9 @@ class Desk:
             due=self._look,
             explained=self._places.moved,
         )
-        others = {
+        self._cleaning = Cleaning(store, clock=clock, files=self.files.clean)
+        others: dict[TimerKind, Handler] = {
+            TimerKind.CLEAN: self._cleaning.look,
             TimerKind.DISPATCH: self._dispatcher.look,
             TimerKind.HOURS_EDGE: self._dispatcher.edge,
         }
@@ -301,7 +304,7 @@ class Desk:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             storing = tasks.create_task(self._marks.run())
             await self.manager.start()
-            ours = (self._attendance, self._dispatcher, self._timers, self._places, self.files)
+            ours = (self._attendance, self._dispatcher, self._timers, self._places, self._cleaning)
             telling = (self._flat, self._presences)
             running = [tasks.create_task(each.run()) for each in (*ours, *telling)]
             _log.info("started", url=self.configuration.origins[0])

@@ -11,6 +11,7 @@ BRACKETS = {
     "recall_window_s": (120, 1, 86_400, True),
     "originals_days": (30, 1, 365, True),
     "command_records_days": (30, 7, 365, False),
+    "events_days": (90, 30, 3_650, True),
     "presence_grace_s": (90, 30, 600, False),
     "auto_close_h": (48, 1, 168, False),
     "second_rung_s": (180, 30, 3_600, True),

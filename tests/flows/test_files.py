@@ -447,16 +447,3 @@ async def test_a_commit_of_unknown_outcome_leaves_the_file_for_its_row(desk: Des
     found = await desk.files.open(ANN, upload_id)
     assert not isinstance(found, Refusal)
     assert [chunk async for chunk in found.chunks(0, 3)] == [b"abc"]
-
-
-async def test_it_cleans_when_it_begins(desk: Desk) -> None:
-    await desk.yes()
-    desk.office.now_ms = START + STAGED_MS + 1
-    task = asyncio.get_running_loop().create_task(desk.files.run())
-    while desk.rows():  # noqa: ASYNC110  the database has no event
-        await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.wait({task})
-
-    assert task.cancelled()
-    assert desk.stored() == []

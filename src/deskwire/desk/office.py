@@ -141,6 +141,9 @@ class DeskSettings:
         30, 1, 365, "d", "how long the original of a recalled message is kept", zero="not at all"
     )
     command_records_days: int = _number(30, 7, 365, "d", "how long a command id is remembered")
+    events_days: int = _number(
+        90, 30, 3_650, "d", "how long events of boards, agents and employees stand", zero="for ever"
+    )
     presence_grace_s: int = _number(
         90, 30, 600, "s", "how long an agent may be without a connection before they count as lost"
     )

@@ -26,14 +26,11 @@ from deskwire.storage.engine import (
     Store,
     StoreLost,
     Transaction,
-    surviving,
-    uncut,
 )
 from deskwire.storage.files import FileStore, Incoming
 
 AT_ONCE_MAX: Final = 64  # uploads under way in this process, each with half a MiB of its own
 READ_BYTES: Final = 256 * 1024
-CLEAN_EVERY_S: Final = 3600
 TRY_AGAIN: Final = Refusal(Code.TRY_LATER, {"retry_after_s": 5})
 
 _log = telemetry.logger("flows")
@@ -99,28 +96,25 @@ class Files:
             chunks=lambda start, stop: self._chunks(attachment_id, start, stop),
         )
 
-    async def run(self) -> None:
-        """Clean at once and then every hour, until cancelled."""
-        while True:
-            with surviving(_log, waits="not_cleaned", failed="cleaning_failed"):
-                await uncut(self.clean())
-            await asyncio.sleep(CLEAN_EVERY_S)
-
-    async def clean(self) -> None:
+    async def clean(self) -> bool:
         """Destroy what nobody named within a day, and what was withdrawn and has had its time.
 
-        Several nodes may do so at once. In this order a crash leaves no file without a row.
+        At most a hundred of each; returns whether there may be more. Several nodes may do so at
+        once. In this order a crash leaves no file without a row.
         """
         now = self._now()
         async with self._store.writing() as conn:
             await attachments.expire(conn, staged_before=now - STAGED_MS, now=now)
-        while ids := await self._to_destroy(now):
-            for attachment_id in ids:
-                await self._files.remove(attachment_id)
+        ids = await self._to_destroy(now)
+        for attachment_id in ids:
+            await self._files.remove(attachment_id)
+        if ids:
             async with self._store.writing() as conn:
                 await attachments.remove(conn, ids)
-        for file_id in await self._files.left_over(now - STAGED_MS):
+        left_over = (await self._files.left_over(now - STAGED_MS))[: attachments.DUE_MAX]
+        for file_id in left_over:
             await self._settle(file_id)
+        return attachments.DUE_MAX in (len(ids), len(left_over))
 
     async def _refused(
         self, conn: Transaction, who: Principal, *, under_way: int = 0

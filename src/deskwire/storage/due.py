@@ -141,6 +141,14 @@ async def arm(conn: Transaction, kind: str, key: str, due: int) -> None:
     )
 
 
+async def arm_once(conn: Transaction, kind: str, key: str, due: int) -> None:
+    """Arm a timer for `due` (Unix ms), unless it is armed for whatever time."""
+    arming = dialects.insert(conn, timer).values(
+        kind=kind, key=key, due=due, lease_no=_first_lease_no(), lease_until=0
+    )
+    await conn.execute(arming.on_conflict_do_nothing())
+
+
 async def disarm(conn: Transaction, timers: Sequence[tuple[str, str]]) -> None:
     """Take back timers by kind and key; those that are not armed are none."""
     for kind, key in sorted(timers):

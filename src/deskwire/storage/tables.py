@@ -80,6 +80,7 @@ stream_event = Table(
     Column("anchor", BigInteger),
     Column("voids", BigInteger),
     Index("ix_stream_event_anchor", "stream_id", "anchor"),
+    Index("ix_stream_event_event", "event_id"),
 )
 
 command = Table(

@@ -215,7 +215,12 @@ async def events(
     )
     head = (await log.heads(conn, [stream]))[stream]
     last = head.position if bounds.until is None else min(head.position, bounds.until)
-    return {"events": [_entry(row) for row in rows], "head": last, "epoch": head.epoch}
+    return {
+        "events": [_entry(row) for row in rows],
+        "head": last,
+        "floor": head.floor,
+        "epoch": head.epoch,
+    }
 
 
 async def bounds_of(conn: Transaction, who: Actor, stream: ev.Stream) -> access.Bounds | None:

@@ -77,6 +77,7 @@ class AllSettings(PageSettings):
 
     originals_days: int
     command_records_days: int
+    events_days: int
     presence_grace_s: int
     reminder_h: int
     auto_resolve_h: int
@@ -363,6 +364,7 @@ AGENT_EXAMPLE: dict[str, Any] = {
         **_SHARED,
         "originals_days": 30,
         "command_records_days": 30,
+        "events_days": 90,
         "presence_grace_s": 90,
         "reminder_h": 12,
         "auto_resolve_h": 24,

@@ -131,7 +131,9 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("GET", "/conversations/{conv_id}/messages"): _line(
         {"entries": [ENTRY], "more": True}, Code.NOT_FOUND
     ),
-    ("GET", "/events"): _line({"events": [ENTRY], "head": 43, "epoch": "e7k2m0qd"}, Code.NOT_FOUND),
+    ("GET", "/events"): _line(
+        {"events": [ENTRY], "head": 43, "floor": 1, "epoch": "e7k2m0qd"}, Code.NOT_FOUND
+    ),
     ("POST", "/attachments"): _line(ATTACHMENT, Code.TOO_MANY),
     ("GET", "/attachments/{attachment_id}"): _line(None, Code.NOT_FOUND),
     ("GET", "/rows"): _line({"rows": [ROW], "positions": PLACES}),
