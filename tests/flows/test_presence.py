@@ -7,6 +7,7 @@ import pytest
 
 from deskwire.desk.events import Stream
 from deskwire.desk.people import Principal
+from deskwire.flows import presence
 from deskwire.flows.presence import Presences
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import ConnectionId, PresenceChanged, PresenceState
@@ -72,6 +73,7 @@ async def test_an_absence_is_a_grace_and_then_a_loss(office: Office, desk: Desk)
     seen = []
     for seconds in (0, 60, 31):
         await office.after(seconds)
+        await desk.tell()
         seen.append(states(await desk.flow.signs(Stream("desk")))["wang"])
 
     assert seen == [("grace", 0), ("grace", 0), ("lost", 0)]
@@ -81,11 +83,23 @@ async def test_who_comes_to_watch_hears_last_of_those_who_are_there(
     office: Office, desk: Desk
 ) -> None:
     office.here(agent("chen"))
+    await desk.tell()
 
     signs = await desk.flow.signs(Stream("desk"))
 
     assert len(signs) == 7
     assert signs[-1].key == "presence:agent:chen"
+
+
+async def test_a_desk_of_too_many_agents_is_not_told_of_them(
+    office: Office, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.tell()
+    monkeypatch.setattr(presence, "AGENTS_MAX", 6)
+    office.here(WANG)
+
+    assert await desk.tell() == {}
+    assert await desk.flow.signs(Stream("desk")) == []
 
 
 async def test_an_agent_who_is_disabled_is_told_as_lost(office: Office, desk: Desk) -> None:

@@ -69,6 +69,6 @@ async def test_what_an_agent_has_in_hand(office: Office) -> None:
     await office.claimed(CY, by=CHEN)
     async with office.store.reading() as conn:
         in_hand = await queues.in_hand(conn, "wang")
-        absent = await queues.absent_from(conn, "wang")
+        absent = await queues.absent_from(conn, ["wang"])
 
     assert (set(in_hand), absent) == (convs, [])

@@ -17,6 +17,7 @@ from deskwire.desk.people import Principal, Realm
 from tests.flows.conftest import KINDS
 from tests.flows.office import ANN, MEI, WANG, Office, agent
 from tests.web.site import Site, served
+from tests.web.sockets import is_alive
 
 pytestmark = pytest.mark.parametrize("database", KINDS, indirect=True)
 
@@ -219,12 +220,10 @@ async def test_logging_out_closes_the_logins_sockets_and_no_others(site: Site) -
         browser.cookies.set("deskwire-agent", secret)
         await browser.send_json("/api/agent/logout")
         code = await closed_with(own)
-        await other.send(json.dumps({"op": "probe", "n": 7}))
-        answer = json.loads(await other.recv())
 
         assert (first["op"], second["op"]) == ("hello", "hello")
         assert code == 4507
-        assert (answer["op"], answer["n"]) == ("alive", 7)
+        assert await is_alive(other)
 
 
 async def test_an_event_reaches_those_who_watch_and_no_staff_event_an_employee(

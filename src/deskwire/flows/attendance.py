@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from deskwire import telemetry
 from deskwire.desk.commands import RegainAgent
@@ -130,45 +130,36 @@ class Attendance:
             now, grace_ms = await self._clock.now(conn), await _grace_ms(conn)
             dues = dict.fromkeys(left, now + grace_ms)
             dues |= dict.fromkeys(came, agent_lost_due(now + LEASE_MS, grace_ms // 1000))
-            for person, at in sorted(dues.items()):
-                await due.arm(conn, _KIND, person, at)
-            await self._let_dispatch(conn, came, now)
+            await due.arm_all(conn, _KIND, dues)
+            # Whoever is connected now may be what a queue waited for.
+            groups = await agents.groups_of(conn, came)
+            await due.arm_all(conn, TimerKind.DISPATCH.value, dict.fromkeys(groups, now))
         self._left -= set(left)
         self._changed()
         if came:
             self._due()
-        for person in came:
-            if await self._regain(person):
-                self._came.discard(person)
+            self._came -= set(came) - await self._regain(came)
 
     async def beat(self) -> None:
         """Move the rows of all who are here."""
-        here = sorted(self._here)
-        if not here:
+        if not self._here:
             return
         async with self._store.writing() as conn:
             grace_s = await _grace_ms(conn) // 1000
             at = agent_lost_due(await self._clock.now(conn) + LEASE_MS, grace_s)
-            for person in here:
-                await due.arm(conn, _KIND, person, at)
+            await due.arm_all(conn, _KIND, dict.fromkeys(self._here, at))
 
-    async def _let_dispatch(self, conn: Transaction, came: list[str], now: int) -> None:
-        """Whoever is connected now may be what a queue waited for."""
-        known = await agents.read(conn, came, grace_s=0, now=now)
-        for group_id in sorted({group for agent in known for group in agent.groups}):
-            await due.arm(conn, TimerKind.DISPATCH.value, group_id, now)
-
-    async def _regain(self, person: str) -> bool:
-        """They are absent no longer. False: the store could not answer, so ask again."""
+    async def _regain(self, came: Sequence[str]) -> set[str]:
+        """They are absent no longer. Returns for whom the store could not answer, to ask again."""
         async with self._store.reading() as conn:
-            convs = await queues.absent_from(conn, person)
-        answers = [
-            await self._execute.run(
-                SYSTEM.principal, self._new_id(), RegainAgent(conv=conv, agent=person)
-            )
-            for conv in convs
-        ]
-        return not any(isinstance(a, Refusal) and a.code is Code.TRY_LATER for a in answers)
+            absent = await queues.absent_from(conn, came)
+        unanswered: set[str] = set()
+        for conv, person in absent:
+            back = RegainAgent(conv=conv, agent=person)
+            answer = await self._execute.run(SYSTEM.principal, self._new_id(), back)
+            if isinstance(answer, Refusal) and answer.code is Code.TRY_LATER:
+                unanswered.add(person)
+        return unanswered
 
 
 async def _grace_ms(conn: Transaction) -> int:

@@ -25,6 +25,7 @@ from deskwire.storage.engine import Store, StoreUnavailable, Transaction, surviv
 EVERY_S = 1.0
 NET_S = 5.0  # a grace that ran out, and what another node wrote, is found by this look
 BATCH_MAX = 100
+AGENTS_MAX = 500  # of a larger desk only /boot says who is there: each would hear of each
 CHANGED_MAX = 10_000  # employees who wait to be told of; the oldest go first
 
 _log = telemetry.logger("flows")
@@ -91,30 +92,36 @@ class Presences:
         """Tell of every agent of whom something else was told last, and of employees who moved."""
         self._some.clear()
         async with self._store.reading() as conn:
-            now = {each.agent: each for each in await self._agents(conn)}
-        gone = [Present(who, Presence.LOST, 0) for who in self._told.keys() - now.keys()]
-        changed = [each for who, each in now.items() if self._told.get(who) != each]
-        self._told = now
-        for each in (*gone, *changed):
-            self._sign(_of_agent(each))
+            found = await self._agents(conn)
+        self._tell_of_agents(found)
         while self._changed:
             await self._tell_of_employees(dict(list(self._changed.items())[:BATCH_MAX]))
 
     async def signs(self, stream: ev.Stream) -> Sequence[Ephemeral]:
-        """How the desk's agents stand, or the employees of one conversation for its staff."""
+        """The agents as told last, or the employees of one conversation for its staff."""
         conv_id = access.conversation_of(stream)
         if stream == ev.DESK_STREAM:
-            async with self._store.reading() as conn:
-                found = await self._agents(conn)
             # A page is given the newest of many signs: those who are there must be among them.
-            return [_of_agent(each) for each in sorted(found, key=_who_counts_last)]
+            return [_of_agent(each) for each in sorted(self._told.values(), key=_who_counts_last)]
         if conv_id is not None and stream == ev.staff_stream(conv_id):
             return await self._of_staff(conv_id)
         return ()
 
     async def _agents(self, conn: Transaction) -> list[Present]:
         grace_s = (await office.settings(conn)).presence_grace_s
-        return await agents.present(conn, grace_s=grace_s, now=await self._clock.now(conn))
+        now = await self._clock.now(conn)
+        return await agents.present(conn, grace_s=grace_s, now=now, limit=AGENTS_MAX + 1)
+
+    def _tell_of_agents(self, found: Sequence[Present]) -> None:
+        if len(found) > AGENTS_MAX:
+            self._told.clear()
+            return
+        now = {each.agent: each for each in found}
+        gone = [Present(who, Presence.LOST, 0) for who in self._told.keys() - now.keys()]
+        changed = [each for who, each in now.items() if self._told.get(who) != each]
+        self._told = now
+        for each in (*gone, *changed):
+            self._sign(_of_agent(each))
 
     async def _of_staff(self, conv_id: str) -> Sequence[Ephemeral]:
         async with self._store.reading() as conn:

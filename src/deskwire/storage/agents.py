@@ -35,8 +35,10 @@ class Present(NamedTuple):
     load: int
 
 
-async def present(conn: Transaction, *, grace_s: int, now: int) -> list[Present]:
-    """Every agent who is not disabled, in a stable order."""
+async def present(
+    conn: Transaction, *, grace_s: int, now: int, limit: int | None = None
+) -> list[Present]:
+    """The agents who are not disabled, in a stable order, at most so many."""
     rows = await conn.execute(
         select(agent.c.person_id, agent.c.load, timer.c.due)
         .select_from(
@@ -44,6 +46,7 @@ async def present(conn: Transaction, *, grace_s: int, now: int) -> list[Present]
         )
         .where(person.c.disabled_at.is_(None))
         .order_by(agent.c.person_id)
+        .limit(limit)
     )
     return [
         Present(PersonId(row.person_id), presence_of(row.due, grace_s, now), row.load)
@@ -60,6 +63,17 @@ async def of_group(conn: Transaction, group_id: str, *, grace_s: int, now: int) 
     """The members of a group."""
     members = select(group_member.c.person_id).where(group_member.c.group_id == group_id)
     return await _agents(conn, agent.c.person_id.in_(members), grace_s=grace_s, now=now)
+
+
+async def groups_of(conn: Transaction, ids: Collection[str]) -> list[str]:
+    """The groups in which one of these is a member."""
+    rows = await conn.execute(
+        select(group_member.c.group_id)
+        .where(group_member.c.person_id.in_(ids))
+        .distinct()
+        .order_by(group_member.c.group_id)
+    )
+    return [row.group_id for row in rows]
 
 
 async def change_load(

@@ -11,7 +11,7 @@ Invariant: due times and leases are compared with one clock, the database's.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -23,6 +23,7 @@ from deskwire.storage.engine import Transaction
 from deskwire.storage.tables import timer
 
 CLAIMS_MAX: Final = 16
+ROWS_MAX: Final = 500  # of one statement: between two the loop gets its turn
 LEASE_MS: Final = 30_000
 
 
@@ -132,13 +133,20 @@ async def arm(conn: Transaction, kind: str, key: str, due: int) -> None:
 
     Whoever is just carrying it out as it was before does not end it as it is now.
     """
-    arming = dialects.insert(conn, timer).values(
-        kind=kind, key=key, due=due, lease_no=_first_lease_no(), lease_until=0
-    )
+    await arm_all(conn, kind, {key: due})
+
+
+async def arm_all(conn: Transaction, kind: str, dues: Mapping[str, int]) -> None:
+    """Arm timers of one kind, each key for its due time (Unix ms), in one order of locks."""
+    arming = dialects.insert(conn, timer)
     again = {"due": arming.excluded.due, "lease_no": timer.c.lease_no + 1, "lease_until": 0}
-    await conn.execute(
-        arming.on_conflict_do_update(index_elements=[timer.c.kind, timer.c.key], set_=again)
-    )
+    arming = arming.on_conflict_do_update(index_elements=[timer.c.kind, timer.c.key], set_=again)
+    rows = [
+        {"kind": kind, "key": key, "due": due, "lease_no": _first_lease_no(), "lease_until": 0}
+        for key, due in sorted(dues.items())
+    ]
+    for start in range(0, len(rows), ROWS_MAX):
+        await conn.execute(arming, rows[start : start + ROWS_MAX])
 
 
 async def arm_once(conn: Transaction, kind: str, key: str, due: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import select, update
 
 from deskwire.desk.conversation import Conversation, Status
 from deskwire.desk.deadlines import TimerKind
@@ -96,17 +96,19 @@ async def assigned_lately(conn: Transaction, group_id: str, now: int) -> list[in
 
 async def in_hand(conn: Transaction, agent: str) -> list[str]:
     """The active conversations of an agent."""
-    return await _held(conn, conversation.c.assignee_id == agent)
-
-
-async def absent_from(conn: Transaction, agent: str) -> list[str]:
-    """Those in which they are marked absent."""
-    is_absent = conversation.c.assignee_absent.is_(True)
-    return await _held(conn, and_(conversation.c.assignee_id == agent, is_absent))
-
-
-async def _held(conn: Transaction, which: ColumnElement[bool]) -> list[str]:
     rows = await conn.execute(
-        select(conversation.c.conv_id).where(which).order_by(conversation.c.conv_id)
+        select(conversation.c.conv_id)
+        .where(conversation.c.assignee_id == agent)
+        .order_by(conversation.c.conv_id)
     )
     return [row.conv_id for row in rows]
+
+
+async def absent_from(conn: Transaction, agents: Sequence[str]) -> list[tuple[str, PersonId]]:
+    """The conversations in which one of these is marked absent, with who it is."""
+    rows = await conn.execute(
+        select(conversation.c.conv_id, conversation.c.assignee_id)
+        .where(conversation.c.assignee_id.in_(agents), conversation.c.assignee_absent.is_(True))
+        .order_by(conversation.c.conv_id)
+    )
+    return [(row.conv_id, PersonId(row.assignee_id)) for row in rows]
