@@ -24,6 +24,7 @@ from deskwire.desk.refusals import Refusal
 from deskwire.flows.attendance import Attendance
 from deskwire.flows.clean import Cleaning
 from deskwire.flows.dispatch import Dispatcher
+from deskwire.flows.doctor import Doctor
 from deskwire.flows.ephemeral import Signs
 from deskwire.flows.execute import Execute
 from deskwire.flows.files import Files
@@ -51,6 +52,7 @@ from deskwire.web.agent import agent_router
 from deskwire.web.auth import Cookies, identity_in
 from deskwire.web.commands import commands_router
 from deskwire.web.contract import completing
+from deskwire.web.doctor import doctor_router
 from deskwire.web.errors import handle_all
 from deskwire.web.figures import figures_router
 from deskwire.web.files import files_router
@@ -274,6 +276,8 @@ class Desk:
         api.include_router(passwords_router(agent, self.logins))
         api.include_router(agent_router(agent, reads, self.history))
         api.include_router(figures_router(agent, self.history))
+        doctor = Doctor(self.store, clock=self._clock, is_sending=self._wecom is not None)
+        api.include_router(doctor_router(agent, doctor))
         api.include_router(health_router(self._is_ready))
         add_pages(api, origins, self.configuration.static)
         handle_all(api, StoreUnavailable)

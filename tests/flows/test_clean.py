@@ -10,6 +10,9 @@ from deskwire.flows.timers import Timers
 from deskwire.storage import retention
 from tests.flows.office import ANN, START, WANG, Office, agent
 
+# What the statements do on either database is told in the store's own tests.
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
 
 class Cleaned:
     """The cleaning of an office. `files_left` is whether there are more uploads to destroy."""

@@ -16,6 +16,9 @@ from deskwire.realtime.presence import Lease, MemoryPresence
 from deskwire.storage.engine import StoreUnavailable
 from tests.flows.office import ANN, BO, MEI, WANG, Office, agent
 
+# Over sockets the same is told on either database.
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
 
 class Desk:
     """What the flow tells of an office, and the connections that it hears of."""

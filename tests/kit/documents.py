@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from deskwire.desk.access import DUTIES, STREAMS, TABLE
+from deskwire.desk.checkup import LAWS
 from deskwire.desk.commands import COMMANDS, NAMES, Source
 from deskwire.desk.deadlines import TIMERS
 from deskwire.desk.events import EVENT_TYPES, FLAT, TYPE_OF
@@ -206,6 +207,11 @@ def _is_open(source: Source, *, is_open: bool, without: Iterable[str]) -> str:
     return "yes" if left_out == "–" else f"yes, not yet {left_out}"
 
 
+def laws() -> str:
+    """What the doctor looks for."""
+    return table(("number", "what holds"), LAWS.items())
+
+
 def desk_settings() -> str:
     rows = (
         [
@@ -275,6 +281,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "waiting-reasons": waiting_reasons,
     "rates": rates,
     "settings": settings,
+    "laws": laws,
 }
 
 

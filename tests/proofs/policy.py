@@ -255,17 +255,18 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("GET", "/audit"): STAFF,
     ("GET", "/withdrawn/{msg_id}"): ADMIN,
     ("GET", "/export.csv"): "every supervisor",
+    ("GET", "/doctor"): ADMINS,
 }
 OF_AGENTS: Final = {
     "/login", "/renew", "/rows", "/agents/{person}/password", "/audit", "/withdrawn/{msg_id}",
-    "/people", "/people/{person_id}/conversations", "/export.csv",
+    "/people", "/people/{person_id}/conversations", "/export.csv", "/doctor",
 }  # fmt: skip
 # After these one is logged out, or others are.
 ENDING: Final = {"/logout", "/logins/{login_id}", "/agents/{person}/password"}
 # Where it makes no difference which conversation one has in mind.
 ABOUT_NOTHING: Final = {
     "/boot", "/conversations", "/attachments", "/me", "/logout", "/login", "/renew", "/logins",
-    "/export.csv", "/people", *(ask.command for ask in ASKS if ask.about == "the desk"),
+    "/export.csv", "/doctor", "/people", *(ask.command for ask in ASKS if ask.about == "the desk"),
 }  # fmt: skip
 
 # Outside /api/<realm> nothing depends on a login.

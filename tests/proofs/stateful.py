@@ -21,6 +21,7 @@ from deskwire.flows.marks import Marks
 from deskwire.realtime.connection import Closed, Opened
 from deskwire.realtime.gate import Acked, ConnectionId, LoginId, MarkedRead
 from deskwire.realtime.gate import Principal as Who
+from deskwire.storage import doctor
 from tests.flows.office import AGENTS, EMPLOYEES, Office, agent, employee
 from tests.kit.databases import Database
 from tests.proofs.laws import RECALL_MS, Laws, counts
@@ -281,9 +282,16 @@ class Desk(RuleBasedStateMachine):
         self._run(self.office.settle())
         self._hold([*self.laws.look(), *self.laws.moved(None)])
 
+    async def _examined(self) -> list[str]:
+        """The doctor, who was written apart from the laws, finds nothing either."""
+        found = await doctor.examine(self.office.store, self.office.clock, is_sending=False)
+        # Nobody here is said to be connected unless they come, nor moved on unless they beat.
+        return [str(each) for each in found if each.is_broken and each.law != "I17"]
+
     def teardown(self) -> None:
         try:
             self._hold(self._run(self.laws.fold()))
+            self._hold(self._run(self._examined()))
         finally:
             self._run(self.office.close())
             self._runner.close()

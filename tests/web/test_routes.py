@@ -36,10 +36,11 @@ READS: dict[str, access.Action | access.Duty | None] = {
     "/audit": access.Action.SEE_STAFF,
     "/withdrawn/{msg_id}": access.Action.SEE_ORIGINAL,
     "/export.csv": access.Action.EXPORT,
+    "/doctor": access.Duty.ADMINISTER,
     "/logins": None,
     "/attachments/{attachment_id}": access.Action.SEE_PUBLIC,
 }
-WITHOUT_CONVERSATIONS = {"/logins", "/people"}
+WITHOUT_CONVERSATIONS = {"/logins", "/people", "/doctor"}
 ATTACHMENT = "attachment-1"
 PEOPLE = {
     "nobody": None,

@@ -7,6 +7,7 @@ import typer
 from deskwire.cli.admin import admin
 from deskwire.cli.bench import bench
 from deskwire.cli.demo import demo
+from deskwire.cli.doctor import doctor
 from deskwire.cli.export import export
 from deskwire.cli.migrate import migrate
 from deskwire.cli.serve import serve
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(bench)
 app.command()(demo)
+app.command()(doctor)
 app.command()(export)
 app.command()(migrate)
 app.command()(serve)

@@ -105,6 +105,13 @@ ORIGINAL: Final = {
     "body": "我的密码是 …",
     "attachments": ["screen.png"],
 }
+FINDING: Final = {
+    "law": "I3",
+    "says": "load is the number of an agent's active conversations, and every excess is recorded",
+    "count": 1,
+    "examples": ["agent:li"],
+    "is_whole": True,
+}
 ROWS: Final = {"rows": [ROW], "next": None}
 UNTIL: Final = {"until": AT + 1_800_000}
 
@@ -145,6 +152,7 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("GET", "/withdrawn/{msg_id}"): _line(ORIGINAL, Code.NOT_ALLOWED, Code.NOT_FOUND),
     ("GET", "/export.csv"): _line(None, Code.NOT_ALLOWED),
     ("GET", "/login"): _line({"wecom": True}),
+    ("GET", "/doctor"): _line({"is_well": False, "findings": [FINDING]}, Code.NOT_ALLOWED),
     ("POST", "/login"): _line({"me": ME, **UNTIL}),
     ("POST", "/me"): _line({"me": ME, **UNTIL}),
     ("POST", "/logout"): _line({}),
