@@ -35,6 +35,7 @@ from deskwire.flows.marks import Marks
 from deskwire.flows.places import Places
 from deskwire.flows.presence import Presences
 from deskwire.flows.timers import Handler, Timers
+from deskwire.flows.trace import Traces
 from deskwire.flows.watch import DeskGate
 from deskwire.realtime.codes import Code as CloseCode
 from deskwire.realtime.frames import Ephemeral
@@ -134,13 +135,13 @@ class Desk:
         self._marks = Marks(store, sign=self._tell, now=self.now, rose=self._flat.happened)
         signs = Signs(store, sign=self._tell)
         self._places = Places(store, sign=self._tell, clock=self._clock)
-        registry = MemoryPresence()
+        registry, is_partial = MemoryPresence(), not store.is_for_one_process
         self._presences = Presences(
             store,
             sign=self._tell,
             clock=self._clock,
             registry=registry,
-            is_partial=not store.is_for_one_process,
+            is_partial=is_partial,
         )
         gate = DeskGate(
             store,
@@ -164,6 +165,13 @@ class Desk:
         local = LocalFiles(self.configuration.files)
         self.files = Files(store, local, now=self.now, new_id=new_id)
         self.history = History(store, execute=self.execute, now=self.now, new_id=new_id)
+        self._traces = Traces(
+            store,
+            clock=self._clock,
+            registry=registry,
+            is_partial=is_partial,
+            looked_in=self.history.opened,
+        )
         self.logins = Logins(
             store,
             wecom=self._wecom,
@@ -277,7 +285,7 @@ class Desk:
         api.include_router(agent_router(agent, reads, self.history))
         api.include_router(figures_router(agent, self.history))
         doctor = Doctor(self.store, clock=self._clock, is_sending=self._wecom is not None)
-        api.include_router(doctor_router(agent, doctor))
+        api.include_router(doctor_router(agent, doctor, self._traces))
         api.include_router(health_router(self._is_ready))
         add_pages(api, origins, self.configuration.static)
         handle_all(api, StoreUnavailable)

@@ -256,10 +256,11 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("GET", "/withdrawn/{msg_id}"): ADMIN,
     ("GET", "/export.csv"): "every supervisor",
     ("GET", "/doctor"): ADMINS,
+    ("GET", "/trace/{msg_id}"): ADMIN,
 }
 OF_AGENTS: Final = {
     "/login", "/renew", "/rows", "/agents/{person}/password", "/audit", "/withdrawn/{msg_id}",
-    "/people", "/people/{person_id}/conversations", "/export.csv", "/doctor",
+    "/people", "/people/{person_id}/conversations", "/export.csv", "/doctor", "/trace/{msg_id}",
 }  # fmt: skip
 # After these one is logged out, or others are.
 ENDING: Final = {"/logout", "/logins/{login_id}", "/agents/{person}/password"}

@@ -77,8 +77,9 @@ async def test_what_is_answered_has_the_keys_of_the_example(site: Site) -> None:
         "logins": "logins",
         "login": "login",
         "doctor": "doctor",
+        "trace/{msg_id}": f"trace/{msg_id}",
     }
-    for_admins = ("withdrawn", "doctor")
+    for_admins = ("withdrawn", "doctor", "trace")
     async with site.browser(WANG) as wang, site.browser(ROOT) as root:
         found = {
             name: (await browser.get(f"/api/agent/{path}")).json()

@@ -35,6 +35,7 @@ READS: dict[str, access.Action | access.Duty | None] = {
     "/people/{person_id}/conversations": None,
     "/audit": access.Action.SEE_STAFF,
     "/withdrawn/{msg_id}": access.Action.SEE_ORIGINAL,
+    "/trace/{msg_id}": access.Action.SEE_ORIGINAL,
     "/export.csv": access.Action.EXPORT,
     "/doctor": access.Duty.ADMINISTER,
     "/logins": None,

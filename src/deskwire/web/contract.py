@@ -105,6 +105,38 @@ ORIGINAL: Final = {
     "body": "我的密码是 …",
     "attachments": ["screen.png"],
 }
+TRACED: Final = {
+    "msg_id": MSG,
+    "conv_id": CONV,
+    "stream": f"conv:{CONV}",
+    "position": 4,
+    "at": AT,
+    "withdrawn": None,
+    "readers": [
+        {
+            "principal": {"realm": "employee", "id": "wang"},
+            "name": "王芳",
+            "role": "requester",
+            "socket": "lost",
+            "partial": False,
+            "position": 4,
+            "status": "sent",
+            "delivered": 3,
+            "read": 3,
+            "marked_at": AT - 60_000,
+            "pushes": [
+                {
+                    "push_id": "5f0c5d0e-6f55-4a3e-9d7e-0a0c2c1f7b11",
+                    "state": "armed",
+                    "since": AT,
+                    "newest": AT,
+                    "due": AT + 10_000,
+                }
+            ],
+            "outcomes": [],
+        }
+    ],
+}
 FINDING: Final = {
     "law": "I3",
     "says": "load is the number of an agent's active conversations, and every excess is recorded",
@@ -153,6 +185,7 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("GET", "/export.csv"): _line(None, Code.NOT_ALLOWED),
     ("GET", "/login"): _line({"wecom": True}),
     ("GET", "/doctor"): _line({"is_well": False, "findings": [FINDING]}, Code.NOT_ALLOWED),
+    ("GET", "/trace/{msg_id}"): _line(TRACED, Code.NOT_ALLOWED, Code.NOT_FOUND),
     ("POST", "/login"): _line({"me": ME, **UNTIL}),
     ("POST", "/me"): _line({"me": ME, **UNTIL}),
     ("POST", "/logout"): _line({}),
