@@ -252,11 +252,14 @@ def id_in(body: bytes, stream: Stream, position: int) -> str:
     return str(decoded["id"])
 
 
+FAIR_LAG_S = 0.002
+
+
 @dataclass(slots=True)
 class Weather:
     """How the store behaves; the world changes it."""
 
-    lag_s: float = 0.002
+    lag_s: float = FAIR_LAG_S
     fault: float = 0.0  # chance per call, before the instant or after it
     away_until: float = 0.0
     hangs: bool = False  # while away calls hang, else they fail

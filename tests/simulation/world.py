@@ -26,6 +26,7 @@ from tests.simulation.oracle import Oracle
 from tests.simulation.plain import NAMES, STUCK_S, payload
 from tests.simulation.plan import Action, Plan
 from tests.simulation.store import (
+    FAIR_LAG_S,
     VOIDED,
     Aborted,
     Store,
@@ -156,7 +157,8 @@ class World:
     async def _heal(self) -> None:
         self.oracle.note("heal")
         self.healed = True
-        self.weather.fault, self.weather.away_until = 0.0, 0.0
+        # A store that stays slow would be no fault, where four events may be held at a time.
+        self.weather.fault, self.weather.away_until, self.weather.lag_s = 0.0, 0.0, FAIR_LAG_S
         for faults in self.faults:
             faults.loss = faults.doubling = faults.delay_s_max = 0.0
             faults.deaf = False
