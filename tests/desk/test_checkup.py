@@ -82,7 +82,7 @@ def test_what_does_not_begin_with_its_opening_cannot_be_told() -> None:
 
 
 def test_each_change_of_status_has_its_reason() -> None:
-    assert not is_unexplained(states(), REASONS)
+    assert not is_unexplained(EVENTS, states(), REASONS)
     for spoilt in (
         [],
         REASONS[:1],
@@ -90,13 +90,19 @@ def test_each_change_of_status_has_its_reason() -> None:
         [REASONS[0], replace(REASONS[1], command="hold_conversation")],
         [*REASONS, replace(REASONS[1], anchor=4)],
     ):
-        assert is_unexplained(states(), spoilt)
+        assert is_unexplained(EVENTS, states(), spoilt)
 
 
 def test_a_reason_may_explain_what_moves_no_status() -> None:
     declined = Reason(anchor=2, command="decline_offer", about="o1")
 
-    assert not is_unexplained(states(), [REASONS[0], declined, REASONS[1]])
+    assert not is_unexplained(EVENTS, states(), [REASONS[0], declined, REASONS[1]])
+
+
+def test_what_is_redacted_twice_has_two_reasons_and_moves_nothing() -> None:
+    redacted = Reason(anchor=4, command="redact_message", about="m1")
+
+    assert not is_unexplained(EVENTS, states(), [*REASONS, redacted, redacted])
 
 
 def test_the_message_that_finds_the_assignee_absent_moves_it() -> None:

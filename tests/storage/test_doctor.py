@@ -42,6 +42,11 @@ async def played(office: Office) -> Mapping[str, str]:
         said = await office.post(WANG, active, WORD)
         who = WANG if how == "recall_message" else LINA
         await office.yes(who, how, active, msg_id=said.result["msg_id"], **word)
+        if how == "recall_message":  # of which nothing shall be left after all, said twice
+            for _ in range(2):
+                await office.yes(
+                    LINA, "redact_message", active, msg_id=said.result["msg_id"], reason="x"
+                )
     await office.post(ANN, active, "在吗")
     await office.note(WANG, active, "@")
     closed = await office.claimed(CY, CHEN)

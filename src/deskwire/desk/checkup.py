@@ -147,9 +147,16 @@ def differs(kept: Kept, states: Sequence[Conversation]) -> bool:
     )
 
 
-def is_unexplained(states: Sequence[Conversation], reasons: Sequence[Reason]) -> bool:
-    """I18: a status changed otherwise than the table has it, without a reason, or with two."""
-    if len({reason.about for reason in reasons}) < len(reasons):
+def is_unexplained(
+    events: Sequence[ev.Event], states: Sequence[Conversation], reasons: Sequence[Reason]
+) -> bool:
+    """I18: a status changed otherwise than the table has it, without a reason, or with two.
+
+    What moves no status may be explained as often as it is done: a message redacted again.
+    """
+    ids = {event.id for event in events}
+    about = [reason.about for reason in reasons if reason.about in ids]
+    if len(set(about)) < len(about):
         return True
     statuses: list[Status | None] = [None, *(state.status for state in states)]
     if not reasons or reasons[0].anchor != 0:

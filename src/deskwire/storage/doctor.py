@@ -402,7 +402,7 @@ async def _tell(conn: Transaction, ids: Sequence[str], moment: Moment, logs: _Lo
             continue
         if checkup.differs(kept[conv], states):
             logs.different.append(f"conversation:{conv}")
-        if checkup.is_unexplained(states, reasons.get(ev.staff_stream(conv), ())):
+        if checkup.is_unexplained(events, states, reasons.get(ev.staff_stream(conv), ())):
             logs.unexplained.append(f"conversation:{conv}")
         due += checkup.worthy(events, states, moment.now - PUSHED_MS)
     logs.unpushed += await _unpushed(conn, due)
