@@ -86,7 +86,7 @@ REALTIME_PURE = (
 BENCH_PURE = (  # all of a client but its socket
     *("reading", "acks", "budget", "comeback", "expected", "outs", "phases", "sight", "wire"),
 )
-SIMULATOR_PURE = ("chance", "faults", "people", "world")
+SIMULATOR_PURE = ("chance", "faults", "mailbox", "people", "world")
 STORAGE_PURE = ("cut",)
 WECOM_PURE = ("crypto", "messages", "errors", "limits")
 PURE = {

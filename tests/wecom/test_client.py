@@ -10,17 +10,28 @@ import pytest
 from deskwire.wecom.client import REPLY_BYTES_MAX, WeComClient
 from deskwire.wecom.errors import (
     HIDDEN,
+    Ambiguous,
     AuthConfig,
     Busy,
     Invisible,
     Limited,
     LoginCode,
     Permanent,
+    Recipient,
     TokenInvalid,
     Unreached,
     WeComFault,
 )
-from deskwire.wecom.messages import CODE_BYTES_MAX, Member, MemberStatus, Outsider, Stranger, UserId
+from deskwire.wecom.messages import (
+    CODE_BYTES_MAX,
+    Member,
+    MemberStatus,
+    Outsider,
+    Stranger,
+    TextCard,
+    UserId,
+    text_card,
+)
 from deskwire.wecom.simulator.faults import FaultKind
 from deskwire.wecom.simulator.world import Grants, Kind, Person, Rules
 from deskwire.wecom.token import MemoryTokens
@@ -620,3 +631,99 @@ async def test_over_a_real_road_httpx_says_nothing_either(caplog: pytest.LogCapt
 
     assert SECRET not in caplog.text
     assert API not in caplog.text
+
+
+# --- sending -------------------------------------------------------------------------------------
+
+
+def request_to(town: Town, userid: str = "lina", push: str = "p1") -> bytes:
+    return text_card(
+        TextCard(
+            to=UserId(userid),
+            agent_id=town.world.app.agent_id,
+            title="IT服务台有新回复",
+            description="李娜回复了您（1 条）",
+            url=f"https://{DOMAIN}/h5/c/1?p={push}",
+            button="查看",
+        )
+    )
+
+
+async def test_a_card_is_shown_once_however_often_the_same_bytes_are_sent(town: Town) -> None:
+    request = request_to(town)
+    async with town.client() as client:
+        first, second = await client.send(request, LINA), await client.send(request, LINA)
+        await client.send(request_to(town, push="p2"), LINA)
+
+    shown = town.world.inbox("lina")
+    assert first == second == shown[0].msgid
+    assert [card.request for card in shown] == [request, request_to(town, push="p2")]
+
+
+@pytest.mark.parametrize(
+    "kind, reaches",
+    [(FaultKind.REPLY_LOST, True), (FaultKind.CUT, True), (FaultKind.HTML, False)],
+)
+async def test_a_send_without_an_answer_is_ambiguous_and_not_repeated(
+    town: Town, kind: FaultKind, reaches: bool
+) -> None:
+    town.world.faults.add("message/send", kind)
+    async with town.client() as client:
+        with pytest.raises(Ambiguous):
+            await client.send(request_to(town), LINA)
+
+    assert (len(town.world.inbox("lina")), town.asked("message/send")) == (reaches, 1)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.REFUSED, FaultKind.SYSTEM_BUSY])
+async def test_a_send_that_was_not_taken_is_tried_again_at_once(
+    town: Town, kind: FaultKind
+) -> None:
+    town.world.faults.add("message/send", kind, times=2)
+    async with town.client() as client:
+        assert await client.send(request_to(town), LINA)
+
+    assert len(town.world.inbox("lina")) == 1
+
+
+async def test_a_token_that_cannot_be_had_leaves_nothing_in_doubt(town: Town) -> None:
+    town.world.faults.add("gettoken", FaultKind.HTML)
+    async with town.client() as client:
+        with pytest.raises(Busy) as caught:
+            await client.send(request_to(town), LINA)
+
+    assert not isinstance(caught.value, Ambiguous)
+    assert town.asked("message/send") == 0
+
+
+@pytest.mark.parametrize("userid", ["dengchao", "fengxue", "nobody"])
+async def test_whom_the_app_does_not_reach_is_told_apart(town: Town, userid: str) -> None:
+    async with town.client() as client:
+        with pytest.raises(Recipient):
+            await client.send(request_to(town, userid), UserId(userid))
+
+        assert client.pause_s == 0
+
+
+async def test_a_config_fault_says_for_how_long_nothing_is_asked(town: Town) -> None:
+    town.world.change_secret()
+    async with town.client() as client:
+        with pytest.raises(AuthConfig):
+            await client.send(request_to(town), LINA)
+        closed_s = client.pause_s
+        town.clock.advance(60)
+
+        assert (closed_s, client.pause_s) == (60, 0)
+
+
+async def test_a_card_is_taken_back_within_a_day(town: Town) -> None:
+    async with town.client() as client:
+        msgids = [await client.send(request_to(town, push=push), LINA) for push in ("p1", "p2")]
+        await client.recall(str(msgids[0]))
+        town.clock.advance(24 * 3600 + 1)
+
+        with pytest.raises(Permanent) as caught:
+            await client.recall(str(msgids[1]))
+
+    assert caught.value.code == 42052
+    assert [card.msgid for card in town.world.inbox("lina")] == [msgids[1]]

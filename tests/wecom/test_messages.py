@@ -12,7 +12,9 @@ from deskwire.wecom.messages import (
     Member,
     MemberStatus,
     Outsider,
+    Sent,
     Stranger,
+    TextCard,
     Unreadable,
     UserId,
     read_department_name,
@@ -20,6 +22,8 @@ from deskwire.wecom.messages import (
     read_identity,
     read_listing,
     read_outcome,
+    read_sent,
+    text_card,
     user_id,
 )
 
@@ -144,3 +148,65 @@ def test_a_status_we_do_not_know_lets_nobody_in() -> None:
 def test_a_department_has_a_name_where_the_app_may_see_it() -> None:
     assert read_department_name(body(department={"id": 2, "name": "市场部"})) == "市场部"
     assert read_department_name(body(department={"id": 2})) == ""
+
+
+# --- cards ---------------------------------------------------------------------------------------
+
+
+def card(**changed: Any) -> TextCard:
+    usual: dict[str, Any] = {
+        "to": UserId("lina"),
+        "agent_id": 1000002,
+        "title": "IT服务台有新回复",
+        "description": "李娜回复了您（3 条）",
+        "url": "https://desk.example.com/h5/c/01K5X6?p=01K5X7",
+        "button": "查看",
+    }
+    return TextCard(**(usual | changed))
+
+
+def test_a_card_is_the_same_bytes_each_time_and_asks_for_the_duplicate_check() -> None:
+    written = text_card(card())
+
+    assert written == text_card(card()) != text_card(card(url="https://desk.example.com/"))
+    assert json.loads(written) == {
+        "touser": "lina",
+        "msgtype": "textcard",
+        "agentid": 1000002,
+        "textcard": {
+            "title": "IT服务台有新回复",
+            "description": "李娜回复了您（3 条）",
+            "url": "https://desk.example.com/h5/c/01K5X6?p=01K5X7",
+            "btntxt": "查看",
+        },
+        "enable_duplicate_check": 1,
+        "duplicate_check_interval": 14400,
+    }
+
+
+def test_a_cards_text_is_no_html_and_is_cut_at_a_whole_character() -> None:
+    shown = json.loads(text_card(card(description="a<b>\n" + "&" * 200)))["textcard"]
+
+    assert shown["description"].startswith("a&lt;b&gt;<br>&amp;&amp;")
+    assert shown["description"].endswith("&amp;")
+    assert 508 <= len(shown["description"]) <= 512
+    assert len(json.loads(text_card(card(title="长" * 200)))["textcard"]["title"]) == 128
+
+
+@pytest.mark.parametrize("url", ["/h5/c/1", "javascript:alert(1)", "https://" + "a" * 2041])
+def test_a_card_that_leads_nowhere_is_not_made(url: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        text_card(card(url=url))
+
+
+def test_what_was_accepted_names_whom_it_does_not_reach() -> None:
+    sent = read_sent(body(errcode=0, msgid="m1", invaliduser="LiNa|bo", unlicenseduser="cy"))
+
+    assert sent == Sent(msgid="m1", invalid=frozenset({"lina", "bo"}), unlicensed=frozenset({"cy"}))
+
+
+@pytest.mark.parametrize("msgid", [None, "", 7, "m" * 257])
+def test_what_was_accepted_stays_so_without_an_id_of_its_own(msgid: object) -> None:
+    sent = read_sent(body(msgid=msgid, invaliduser=None))
+
+    assert sent == Sent(msgid=None, invalid=frozenset(), unlicensed=frozenset())

@@ -1,7 +1,8 @@
 """Calls to WeCom: times, retries, typed failures, no secret in any word that leaves.
 
-Reads only; a read may be repeated. Never raises what httpx raises (its errors hold the address, and
-so the token), and never leaves such an error behind as the context of its own.
+A read may be repeated, and so may a recall; a send without an answer never is. Never raises what
+httpx raises (its errors hold the address, and so the token), and never leaves such an error behind
+as the context of its own.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final, Self, TypeGuard, TypeVar
 
 import httpx
@@ -21,12 +22,14 @@ from deskwire import telemetry
 from deskwire.wecom.breaker import Breaker
 from deskwire.wecom.errors import (
     STALE_TOKEN,
+    Ambiguous,
     AuthConfig,
     Busy,
     Invisible,
     Limited,
     LoginCode,
     Permanent,
+    Recipient,
     Unreached,
     WeComFault,
     fault_of,
@@ -46,6 +49,8 @@ from deskwire.wecom.messages import (
     read_identity,
     read_listing,
     read_outcome,
+    read_sent,
+    recall_request,
 )
 from deskwire.wecom.oauth import base_url
 from deskwire.wecom.token import AppKey, Machine, Token, TokenKeeper, TokenStore
@@ -59,6 +64,7 @@ CALL_S_MAX: Final = 20
 TRIES_MAX: Final = 3
 PAUSE_S: Final = (1.0, 3.0)
 REPLY_BYTES_MAX: Final = 1024 * 1024
+SEND: Final = "message/send"
 
 _log = telemetry.logger("wecom")
 _T = TypeVar("_T")
@@ -134,6 +140,37 @@ class WeComClient:
         """The config fault for which WeCom is not being asked at present."""
         return self._breaker.fault
 
+    @property
+    def pause_s(self) -> float:
+        """For how long nothing is asked because of a config fault. 0: the next call goes out."""
+        if self._breaker.fault is None:
+            return 0
+        return max(0, self._breaker.until_ms - self._machine.now_ms()) / 1000
+
+    async def send(self, request: bytes, to: UserId) -> str | None:
+        """Send an app message to one member (D90236): these very bytes. Returns WeCom's id of it.
+
+        Only `flows/wecom_out` calls this: each message is a row first. Raises `Busy` where nothing
+        was accepted, `Ambiguous` where nobody knows, `Recipient` where it cannot reach them.
+        """
+        call = _Call(path=SEND, body=request, is_repeatable=False)
+        try:
+            sent = await self._ask(call, read_sent)
+        except Busy as busy:
+            if busy.call != SEND or _was_not_taken(busy):
+                raise
+            raise Ambiguous(SEND, busy.reason) from None
+        if to in sent.invalid:
+            raise Recipient(SEND, "invalid_user", code=0)
+        if to in sent.unlicensed:
+            raise Recipient(SEND, "unlicensed_user", code=0)
+        return sent.msgid
+
+    async def recall(self, msgid: str) -> None:
+        """Take a message back from its reader (D94867), up to 24 hours after it was sent."""
+        call = _Call(path="message/recall", body=recall_request(msgid))
+        await self._ask(call, read_outcome)
+
     async def identify(self, code: str) -> Member | Outsider:
         """Exchange a login's code (D91023). The code is spent by this, whatever comes back.
 
@@ -187,7 +224,10 @@ class WeComClient:
         if _opens_breaker(error):
             self._open_breaker(error)
             return
-        if isinstance(error, LoginCode | Invisible | Permanent) and error.code is not None:
+        if (
+            isinstance(error, LoginCode | Invisible | Recipient | Permanent)
+            and error.code is not None
+        ):
             self._note_success()  # WeCom took our token, so the settings are right
         else:
             self._breaker.let_go()
@@ -221,11 +261,11 @@ class WeComClient:
     async def _with_token(self, call: _Call) -> bytes:
         """One try; when the token is found stale, one more with the next."""
         token = await self._token(after=0)
-        body = await self._get(call.path, call.query | {"access_token": token.value})
+        body = await self._get(call.with_token(token))
         if _outcome_of(call.path, body).code in STALE_TOKEN:
             _log.info("wecom.token_stale", call=call.path, generation=token.generation)
             token = await self._token(after=token.generation)
-            body = await self._get(call.path, call.query | {"access_token": token.value})
+            body = await self._get(call.with_token(token))
         _check(call.path, body)
         return body
 
@@ -236,26 +276,29 @@ class WeComClient:
 
     async def _fetch_token(self) -> Grant:
         query = {"corpid": self._app.corp_id, "corpsecret": self._secret}
-        body = await self._get("gettoken", query)
+        body = await self._get(_Call(path="gettoken", query=query))
         _check("gettoken", body)
         return _readable("gettoken", body, read_grant)
 
     # --- one request -----------------------------------------------------------------------------
 
-    async def _get(self, path: str, query: Mapping[str, str]) -> bytes:
-        answer = await self._try(path, query)
+    async def _get(self, call: _Call) -> bytes:
+        answer = await self._try(call)
         if isinstance(answer, WeComFault):
             # Raised here and not where httpx failed: its error would hang on ours, address and all.
             raise answer
         return answer
 
-    async def _try(self, path: str, query: Mapping[str, str]) -> bytes | WeComFault:
+    async def _try(self, call: _Call) -> bytes | WeComFault:
         assert self._http is not None
+        path, method = call.path, "GET" if call.body is None else "POST"
         url = f"{self._api_url}/cgi-bin/{path}"
         try:
             async with (
                 asyncio.timeout(CALL_S_MAX),
-                self._http.stream("GET", url, params=dict(query)) as reply,
+                self._http.stream(
+                    method, url, params=call.query, content=call.body, headers=call.headers
+                ) as reply,
             ):
                 return _judged(path, reply.status_code, await _body_of(reply))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -267,8 +310,16 @@ class WeComClient:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
     path: str
-    query: dict[str, str]
+    query: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
     is_repeatable: bool = True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.body is None else {"Content-Type": "application/json"}
+
+    def with_token(self, token: Token) -> _Call:
+        return replace(self, query=self.query | {"access_token": token.value})
 
 
 def this_machine() -> Machine:
@@ -325,7 +376,11 @@ def _readable(path: str, body: bytes, read: Callable[[bytes], _T]) -> _T:
 
 def _may_repeat(call: _Call, busy: Busy) -> bool:
     """A try without an answer may have spent a login's code; one that WeCom never took has not."""
-    return call.is_repeatable or isinstance(busy, Unreached) or busy.code == -1
+    return call.is_repeatable or _was_not_taken(busy)
+
+
+def _was_not_taken(busy: Busy) -> bool:
+    return isinstance(busy, Unreached) or busy.code == -1
 
 
 def _opens_breaker(error: BaseException) -> TypeGuard[WeComFault]:

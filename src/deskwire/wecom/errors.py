@@ -86,6 +86,10 @@ class Limited(WeComFault):
     retry_after_s: Final = 60
 
 
+class Recipient(WeComFault):
+    """Nothing reaches this person: not a member any more, out of scope, or without a licence."""
+
+
 class Invisible(WeComFault):
     """This app may not see that person or department, or there is none."""
 
@@ -96,6 +100,13 @@ class Busy(WeComFault):
 
 class Unreached(Busy):
     """Nothing left this machine: even what must not be done twice may be tried again."""
+
+
+class Ambiguous(WeComFault):
+    """A send without an answer: nobody knows whether it was accepted.
+
+    Only the very same bytes may follow, which WeCom's duplicate check holds back if it was.
+    """
 
 
 class LoginCode(WeComFault):
@@ -129,6 +140,7 @@ CULPRITS: Final[dict[type[WeComFault], frozenset[int]]] = {
         }
     ),
     Limited: frozenset({45009, 45033, 45035, 45036}),
+    Recipient: frozenset({81013}),
     Invisible: frozenset({60011, 60111, 60021, 50002}),
     Busy: frozenset({-1}),
     LoginCode: frozenset({40029, 42022, 42003, 50001}),

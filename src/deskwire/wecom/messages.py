@@ -6,6 +6,7 @@ Unknown fields are passed over.
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Final, NewType, TypeVar
@@ -18,6 +19,15 @@ UserId = NewType("UserId", str)
 USER_ID_BYTES_MAX: Final = 64
 CODE_BYTES_MAX: Final = 512
 TOKEN_BYTES_MAX: Final = 512
+MSGID_CHARS_MAX: Final = 256  # ours; WeCom names no bound
+
+# A card's text (D90236): what is over is cut by WeCom, so by us first, at a whole character.
+TITLE_CHARS_MAX: Final = 128
+DESCRIPTION_CHARS_MAX: Final = 512
+BUTTON_CHARS_MAX: Final = 4
+URL_BYTES_MAX: Final = 2048
+DUPLICATE_CHECK_S: Final = 14_400
+"""The longest time for which WeCom holds back a request with the same bytes."""
 
 
 class Unreadable(ValueError):
@@ -82,6 +92,33 @@ class Listing:
     status: MemberStatus
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextCard:
+    """A card for one member. `title` and `description` are plain text, a line's end included.
+
+    `url` must name this very card: of two cards with the same bytes WeCom drops the second.
+    """
+
+    to: UserId
+    agent_id: int
+    title: str
+    description: str
+    url: str
+    button: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """WeCom took a message. Those in `invalid` and `unlicensed` (in lower case) do not get it.
+
+    `msgid` is what a recall names; a reply may leave it out.
+    """
+
+    msgid: str | None
+    invalid: frozenset[str]
+    unlicensed: frozenset[str]
+
+
 class _Outcome(msgspec.Struct):
     errcode: int = 0
     errmsg: str = ""
@@ -90,6 +127,13 @@ class _Outcome(msgspec.Struct):
 class _Grant(msgspec.Struct):
     access_token: str
     expires_in: int
+
+
+class _Sent(msgspec.Struct):
+    # Of any type: a reply in an odd form must not make a failure of what was accepted.
+    msgid: object = None
+    invaliduser: object = None
+    unlicenseduser: object = None
 
 
 class _Identity(msgspec.Struct):
@@ -155,6 +199,59 @@ def read_listing(body: bytes) -> Listing:
 
 def read_department_name(body: bytes) -> str:
     return _decode(body, _DepartmentReply).department.name
+
+
+def read_sent(body: bytes) -> Sent:
+    reply = _decode(body, _Sent)
+    is_named = isinstance(reply.msgid, str) and 0 < len(reply.msgid) <= MSGID_CHARS_MAX
+    return Sent(
+        msgid=str(reply.msgid) if is_named else None,
+        invalid=_members(reply.invaliduser),
+        unlicensed=_members(reply.unlicenseduser),
+    )
+
+
+def _members(raw: object) -> frozenset[str]:
+    """`"userid1|userid2"`; compared without case (D90236)."""
+    names = raw.casefold().split("|") if isinstance(raw, str) else ()
+    return frozenset(filter(None, names))
+
+
+def text_card(card: TextCard) -> bytes:
+    """The request's JSON: the same bytes for the same card. Raises ValueError for a bad address."""
+    if not card.url.startswith(("https://", "http://")) or len(card.url.encode()) > URL_BYTES_MAX:
+        raise ValueError("a card's address has a scheme and at most 2048 bytes")
+    return msgspec.json.encode(
+        {
+            "touser": card.to,
+            "msgtype": "textcard",
+            "agentid": card.agent_id,
+            "textcard": {
+                "title": _shown(card.title, TITLE_CHARS_MAX),
+                "description": _shown(card.description, DESCRIPTION_CHARS_MAX),
+                "url": card.url,
+                "btntxt": card.button[:BUTTON_CHARS_MAX],
+            },
+            "enable_duplicate_check": 1,
+            "duplicate_check_interval": DUPLICATE_CHECK_S,
+        }
+    )
+
+
+def recall_request(msgid: str) -> bytes:
+    """The JSON that takes a message back (D94867)."""
+    return msgspec.json.encode({"msgid": msgid})
+
+
+def _shown(text: str, chars_max: int) -> str:
+    """As HTML of at most so many characters, cut where no entity is torn."""
+    found = ""
+    for char in text:
+        written = "<br>" if char == "\n" else html.escape(char, quote=False)
+        if len(found) + len(written) > chars_max:
+            break
+        found += written
+    return found
 
 
 _Reply = TypeVar("_Reply", bound=msgspec.Struct)

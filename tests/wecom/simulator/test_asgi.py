@@ -239,7 +239,7 @@ async def test_a_fault_can_be_asked_for_over_http(town: Town, browser: httpx.Asy
     "fault",
     [
         {},
-        {"path": "message/send", "kind": "slow"},
+        {"path": "message/burn", "kind": "slow"},
         {"path": "user/get", "kind": "flood"},
         {"path": "user/get", "kind": "slow", "times": 0},
         {"path": "user/get", "kind": "slow", "times": "2"},

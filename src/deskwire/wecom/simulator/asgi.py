@@ -33,7 +33,9 @@ PERSON_COOKIE: Final = "deskwire-simulator-person"
 SLOW_S: Final = 10
 POST_BYTES_MAX: Final = 64 * 1024
 ENTRY: Final = "/login/employee?to=/h5"
-API_PATHS: Final = ("gettoken", "auth/getuserinfo", "user/get", "department/get")
+READ_PATHS: Final = ("gettoken", "auth/getuserinfo", "user/get", "department/get")
+WRITE_PATHS: Final = ("message/send", "message/recall")
+API_PATHS: Final = (*READ_PATHS, *WRITE_PATHS)
 
 HTML_502: Final = b"<html><head><title>502 Bad Gateway</title></head><body>openresty</body></html>"
 
@@ -77,7 +79,8 @@ def simulator_app(world: World, *, public_url: str, pause: Pause = asyncio.sleep
     door = _Door(world, public_url.rstrip("/"), pause)
     app = Starlette(
         routes=[
-            *(Route(f"/cgi-bin/{path}", door.call) for path in API_PATHS),
+            *(Route(f"/cgi-bin/{path}", door.call) for path in READ_PATHS),
+            *(Route(f"/cgi-bin/{path}", door.call, methods=["POST"]) for path in WRITE_PATHS),
             Route("/connect/oauth2/authorize", door.authorize),
             Route("/wwlogin/sso/login", door.scan),
             Route("/", door.phone),
@@ -103,7 +106,8 @@ class _Door:
 
     async def call(self, request: Request) -> Response:
         path = request.url.path.partition("/cgi-bin/")[2]
-        ask = Ask(path=path, query=dict(request.query_params), ip=_peer(request))
+        body = await _body(request)
+        ask = Ask(path=path, query=dict(request.query_params), ip=_peer(request), body=body)
         kind = self._world.strike(ask)
         if kind is FaultKind.SLOW:
             await self._pause(SLOW_S)
@@ -241,16 +245,21 @@ async def _posted(request: Request) -> dict[str, object]:
     """A posted JSON object; nothing when it is something else, or said to be."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         return {}
+    try:
+        posted = json.loads(await _body(request))
+    except ValueError:
+        return {}
+    return posted if isinstance(posted, dict) else {}
+
+
+async def _body(request: Request) -> bytes:
+    """What was posted; nothing where it is longer than any call of ours."""
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > POST_BYTES_MAX:
-            return {}
-    try:
-        posted = json.loads(body)
-    except ValueError:
-        return {}
-    return posted if isinstance(posted, dict) else {}
+            return b""
+    return body
 
 
 def _page(html: str, *, status: int = 200) -> Response:

@@ -26,6 +26,7 @@ class FaultKind(StrEnum):
     SYSTEM_BUSY = "system_busy"  # -1
     OVER_FREQUENCY = "over_frequency"  # 45009
     TOO_MANY_AT_ONCE = "too_many_at_once"  # 45033
+    SILENT_DISCARD = "silent_discard"  # a message is accepted and never shown
     LEAVES_SCOPE = "leaves_scope"  # the member this call is about is taken out of the app's scope
     RENAMED = "renamed"  # the member's UserID is changed, as it may be once (wecom.md §5.4)
 

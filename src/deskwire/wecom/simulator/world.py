@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from deskwire.wecom.errors import HIDDEN, SECRET_NAMES
 from deskwire.wecom.simulator.chance import Chance
 from deskwire.wecom.simulator.faults import ERRCODES, FaultKind, Faults
+from deskwire.wecom.simulator.mailbox import Answer, Card, Mailbox
 from deskwire.wecom.simulator.people import DEMO_PEOPLE, Kind, Person
 
 __all__ = ["DEMO_PEOPLE", "Ask", "FaultKind", "Kind", "Person", "Reply", "Rules", "World"]
@@ -25,6 +26,7 @@ TOKEN_LIFETIME_S: Final = 7200  # D91039
 CODE_LIFETIME_MS: Final = 300_000  # D91023
 CODE_LENGTH: Final = 43
 TOKEN_LENGTH: Final = 214
+MSGID_LENGTH: Final = 64
 WRONG_SECRETS_MAX: Final = 20  # our figure; D90313 names none
 BAN_MS: Final = 3_600_000  # D90313
 CALLS_KEPT: Final = 500
@@ -64,6 +66,7 @@ class Ask:
     path: str
     query: Mapping[str, str]
     ip: str
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +139,7 @@ class World:
         self._codes: dict[str, _Code] = {}
         self._guesses: dict[str, _Guesses] = {}
         self.calls_made = 0
+        self.mailbox = Mailbox(person=self.person, msgid=lambda: self._chance.text(MSGID_LENGTH))
         self.app = self.add_app(agent_id=agent_id, secret=secret, trusted_domain=trusted_domain)
         for person in people:
             self.add(person)
@@ -154,6 +158,10 @@ class World:
 
     def person(self, userid: str) -> Person | None:
         return self._people.get(userid.casefold())
+
+    def inbox(self, userid: str) -> list[Card]:
+        """What that member's phone shows, the oldest first."""
+        return self.mailbox.shown(userid)
 
     def add(self, person: Person) -> None:
         """A person joins, or changes."""
@@ -264,6 +272,10 @@ class World:
         found = self._agent_of(ask)
         if isinstance(found, dict):
             return found
+        if ask.path == "message/send":
+            is_lost = kind is FaultKind.SILENT_DISCARD
+            sent = self.mailbox.send(ask.body, found, self._clock(), is_lost=is_lost)
+            return self._reply(ask, sent)
         return self._ANSWERS[ask.path](self, ask, found)
 
     def note(self, method: str, ask: Ask, reply: Reply | None, kind: FaultKind | None) -> None:
@@ -401,10 +413,17 @@ class World:
                 )
         return self._no(ask, 60011)
 
+    def _recall(self, ask: Ask, _agent_id: int) -> Reply:
+        return self._reply(ask, self.mailbox.recall(ask.body, self._clock()))
+
+    def _reply(self, ask: Ask, answer: Answer) -> Reply:
+        return self._no(ask, answer) if isinstance(answer, int) else self._yes(**answer)
+
     _ANSWERS: Final[dict[str, Callable[[World, Ask, int], Reply]]] = {
         "auth/getuserinfo": _getuserinfo,
         "user/get": _user,
         "department/get": _department,
+        "message/recall": _recall,
     }
 
     def _about(self, ask: Ask) -> Person | None:
@@ -432,16 +451,25 @@ MEANINGS: Final[Mapping[int, str]] = {
     40029: "invalid code",
     41001: "access_token missing",
     41002: "corpid missing",
+    40008: "invalid message type",
+    40056: "invalid agentid",
+    40058: "invalid parameter",
     41004: "corpsecret missing",
+    41016: "missing title",
+    41033: "missing description",
     42001: "access_token expired",
     42003: "oauth_code expired",
     42022: "code has been used",
+    42052: "message is too old to be recalled",
     45009: "api freq out of limit",
     45033: "api concurrent out of limit",
+    45034: "invalid url",
     50001: "redirect_url unauthorized",
     60011: "no privilege to access/modify contact/party/agent",
     60020: "not allow to access from your ip",
     60111: "userid not found",
+    81013: "user & party & tag all invalid",
+    82001: "missing receiver",
 }
 """For a person who reads the log; our client never looks at them (D90664)."""
 
