@@ -37,6 +37,7 @@ from deskwire.flows.presence import Presences
 from deskwire.flows.timers import Handler, Timers
 from deskwire.flows.trace import Traces
 from deskwire.flows.watch import DeskGate
+from deskwire.flows.wecom_out import Outbox, Sender
 from deskwire.realtime.codes import Code as CloseCode
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import ConnectionId, LoginId
@@ -74,7 +75,10 @@ _log = telemetry.logger("app")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeComSettings:
-    """The app at WeCom: who we are there, and the addresses of its three faces."""
+    """The app at WeCom: who we are there, and the addresses of its three faces.
+
+    `seats` bound how many cards may go out in a day.
+    """
 
     corp_id: str
     agent_id: int
@@ -82,6 +86,7 @@ class WeComSettings:
     api_url: str
     open_url: str
     login_url: str
+    seats: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +214,20 @@ class Desk:
             TimerKind.HOURS_EDGE: self._dispatcher.edge,
         }
         self._timers = Timers(store, execute=execute, clock=clock, others=others)
+        self._outbox = self._sending()
+
+    def _sending(self) -> Outbox | None:
+        """Cards go out where there is a WeCom to take them; else pushes wait in their rows."""
+        settings, app = self.configuration.wecom, self._wecom
+        if settings is None or app is None:
+            return None
+        sender = Sender(
+            client=app.client,
+            agent_id=app.agent_id,
+            public_url=app.public_url,
+            seats=settings.seats,
+        )
+        return Outbox(self.store, execute=self.execute, clock=self._clock, sender=sender)
 
     def _is_flat_wanted(self, stream: str) -> bool:
         return self.manager.is_wanted(stream, WORD)
@@ -319,6 +338,8 @@ class Desk:
             ours = (self._attendance, self._dispatcher, self._timers, self._places, self._cleaning)
             telling = (self._flat, self._presences)
             running = [tasks.create_task(each.run()) for each in (*ours, *telling)]
+            if self._outbox is not None:
+                running.append(tasks.create_task(self._outbox.run()))
             _log.info("started", url=self.configuration.origins[0])
             try:
                 yield

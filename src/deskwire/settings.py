@@ -37,6 +37,7 @@ class WeComApp:
     api_url: str
     open_url: str
     login_url: str
+    seats: int
 
 
 class Settings(BaseSettings):
@@ -102,6 +103,13 @@ class Settings(BaseSettings):
         min_length=1,
         description="The app's secret. The demo refuses to start with it.",
     )
+    wecom_seats: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="The corp's account limit at WeCom (账号上限). An app may send 200 messages a "
+        "day for each; at nine tenths of that cards wait for midnight in China.",
+    )
     wecom_api_url: str = Field(
         default="https://qyapi.weixin.qq.com",
         description="Where WeCom's API is: another address for a relay that WeCom's IP list knows.",
@@ -159,6 +167,7 @@ class Settings(BaseSettings):
             api_url=_machine_or_https("DESKWIRE_WECOM_API_URL", self.wecom_api_url),
             open_url=_machine_or_https("DESKWIRE_WECOM_OPEN_URL", self.wecom_open_url),
             login_url=_machine_or_https("DESKWIRE_WECOM_LOGIN_URL", self.wecom_login_url),
+            seats=self.wecom_seats,
         )
 
 

@@ -226,7 +226,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "remind_requester": {},
     "auto_resolve": {},
     "close_resolved": {},
-    "record_push": {"realm": "employee", "person": "ann", "outcome": "notified", "up_to": 2},
+    "record_push": {
+        "push_id": "push-1",
+        "lease_no": 7,
+        "realm": "employee",
+        "person": "ann",
+        "outcome": "notified",
+        "up_to": 2,
+    },
     "record_inspection": {},
 }
 

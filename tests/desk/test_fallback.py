@@ -11,36 +11,54 @@ from hypothesis import strategies as st
 from deskwire.desk.access import Bounds
 from deskwire.desk.conversation import Conversation, Status
 from deskwire.desk.decide import decide
+from deskwire.desk.decision import Decision
+from deskwire.desk.events import Event, Stream, conv_stream, personal_stream
 from deskwire.desk.fallback import (
     ENDED,
     GAPS_MS,
     PER_HOUR_MAX,
     PER_MINUTE_MAX,
+    REPEAT_MS_MAX,
     WORDS,
     Covered,
+    Disarm,
+    Fail,
+    Failure,
     Gap,
+    Later,
     Push,
+    Repeat,
+    Send,
+    Step,
     Why,
+    after_budget,
     after_crowd,
     after_limits,
     after_mark,
     after_quiet_hours,
+    covered,
     covering,
     due_at,
+    joined,
+    midnight,
     notice,
     pushes_of,
     recalls_card,
+    repeat_at,
     second_rung,
     standing,
+    step_of_armed,
+    step_of_frozen,
 )
 from deskwire.desk.office import DEFAULTS
-from deskwire.desk.people import PersonId, Presence, Principal, Realm
+from deskwire.desk.people import Actor, PersonId, Presence, Principal, Realm
 from tests.desk.cast import (
     CONV,
     DAY_MS,
     EVERYBODY,
     HOUR_MS,
     MINUTE_MS,
+    OFFER_ID,
     PEOPLE,
     START,
     about,
@@ -287,6 +305,7 @@ def test_a_new_message_makes_a_first_push_of_a_second_rung() -> None:
 
     assert not again.is_second_rung
     assert (again.first, again.last) == (5, 12)
+    assert due(again) == 11  # and not at once, though what it covers is old
 
 
 # 5. Before sending --------------------------------------------------------------------------------
@@ -553,3 +572,98 @@ def test_the_desk_itself_is_pushed_nothing() -> None:
     assert PersonId("system") not in {
         push[1] for push in armed(answered(), "system", "auto_resolve", LATE)
     }
+
+
+# 7. What becomes of it ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stands, is_reachable, due_s, step",
+    [
+        (True, True, 0, Send()),
+        (True, True, 1, Later(START + 1_000)),
+        (False, True, 0, Disarm()),
+        (True, False, 0, Disarm()),
+    ],
+)
+def test_what_waits_is_sent_when_it_stands_its_reader_is_there_and_its_time_has_come(
+    stands: bool, is_reachable: bool, due_s: int, step: Step
+) -> None:
+    at = START + due_s * 1000
+
+    assert step_of_armed(stands=stands, is_reachable=is_reachable, due=at, now=START) == step
+
+
+@pytest.mark.parametrize(
+    "stands, has_body, after_ms, step",
+    [
+        (True, True, REPEAT_MS_MAX - 1, Repeat()),
+        (True, True, REPEAT_MS_MAX, Fail(Failure.UNKNOWN)),
+        (True, False, 0, Fail(Failure.WITHDRAWN)),
+        (False, True, 0, Disarm()),
+    ],
+)
+def test_what_was_frozen_is_repeated_as_it_is_until_wecom_would_take_it_twice(
+    stands: bool, has_body: bool, after_ms: int, step: Step
+) -> None:
+    now = START + after_ms
+
+    assert step_of_frozen(stands=stands, has_body=has_body, tried_at=START, now=now) == step
+
+
+def test_a_try_without_an_answer_is_repeated_after_2_10_60_and_then_each_300_seconds() -> None:
+    assert [repeat_at(tries, 0) for tries in (1, 2, 3, 4, 9)] == [
+        2_000, 10_000, 60_000, 300_000, 300_000,
+    ]  # fmt: skip
+
+
+def test_nine_tenths_of_what_the_seats_allow_go_out_in_a_day() -> None:
+    assert after_budget(START, 179, seats=1) == START
+    assert after_budget(START, 180, seats=1) == midnight(START) + DAY_MS
+    assert midnight(midnight(START)) == midnight(START) <= START < midnight(START) + DAY_MS
+
+
+def test_of_two_pushes_of_one_key_nothing_is_lost() -> None:
+    reminder = Push(first=2, last=4, since=9, newest=9, whys=frozenset({Why.SECOND_RUNG}))
+    message = Push(first=5, last=7, since=3, newest=12, whys=frozenset({Why.MESSAGE}))
+
+    assert joined(reminder, message) == joined(message, reminder)
+    assert joined(reminder, message) == Push(
+        first=2, last=7, since=3, newest=12, whys=frozenset({Why.MESSAGE})
+    )
+    assert joined(reminder, reminder) == reminder
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("name", ["post_message", "resolve_conversation", "close_conversation"])
+def test_what_armed_a_push_is_what_it_covers_when_it_is_looked_at_again(
+    status: Status, name: str
+) -> None:
+    """And nothing else is: the two directions of one rule must not drift apart."""
+    state = at(status)
+    for actor in ("assignee", "supervisor", "requester"):
+        found = decide(PEOPLE[actor], state, about(state, name), moment(), facts())
+        if not isinstance(found, Decision):
+            continue
+        armed_now = {(each.who, each.stream, each.event_id, each.why) for each in found.pushes}
+        for who in (PEOPLE["requester"], PEOPLE["invited"], PEOPLE["assignee"]):
+            for stream in (conv_stream(CONV), personal_stream(who.principal)):
+                seen = {
+                    (who.principal, stream, event.id, each.why)
+                    for event in found.events
+                    if stream in event.streams
+                    and (each := looked_at(event, who, stream, found.state)) is not None
+                    and not each.is_withdrawn
+                }
+                mine = {each for each in armed_now if each[:2] == (who.principal, stream)}
+                # Who is given it along with its newest message is told once, by the other push.
+                given = any(each[::3] == (who.principal, Why.ASSIGNMENT) for each in armed_now)
+                told_once = {each for each in seen if given and each[3] is Why.QUESTION}
+                assert mine == seen - told_once, (actor, who.principal, stream)
+
+
+def looked_at(event: Event, who: Actor, stream: Stream, state: Conversation) -> Covered | None:
+    every = Push(first=1, last=99, since=0, newest=0, whys=frozenset(Why))
+    every = replace(every, whys=every.whys - {Why.SECOND_RUNG})
+    sight, offers = state.sight, frozenset({OFFER_ID})
+    return covered(event, 1, push=every, reader=who, stream=stream, sight=sight, live_offers=offers)

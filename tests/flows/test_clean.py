@@ -8,7 +8,7 @@ from deskwire.desk.deadlines import CLEAN_MS, DAY_MS, TimerKind
 from deskwire.flows.clean import AGAIN_MS, Cleaning
 from deskwire.flows.timers import Timers
 from deskwire.storage import retention
-from tests.flows.office import ANN, START, WANG, Office, agent
+from tests.flows.office import ANN, BO, START, WANG, Office, agent
 
 # What the statements do on either database is told in the store's own tests.
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -59,6 +59,22 @@ async def test_an_original_is_kept_for_its_days(office: Office, cleaned: Cleaned
         counts.append(office.one("SELECT count(*) FROM withdrawn_original"))
 
     assert counts == [1, 0]
+
+
+async def test_a_settled_push_is_kept_for_a_week_and_one_that_waits_for_ever(
+    office: Office, cleaned: Cleaned
+) -> None:
+    for who in (ANN, BO):
+        await office.post(WANG, await office.claimed(who))
+    settled = "UPDATE push SET state = 'notified', settled_at = ? WHERE person = 'ann'"
+    office.write(settled, START)
+
+    left = []
+    for day in (7, 7.001):
+        await cleaned.on_day(day)
+        left.append(sorted(row[0] for row in office.sql("SELECT person FROM push")))
+
+    assert left == [["ann", "bo"], ["bo"]]
 
 
 async def test_events_past_their_time_go_and_a_conversations_history_stays(

@@ -213,6 +213,22 @@ async def test_an_older_desk_learns_from_its_log_since_when_and_until_when(
     }  # fmt: skip
 
 
+async def test_an_older_desk_keeps_only_the_pushes_that_wait(busy: Database) -> None:
+    waiting = {row[0] for row in busy.sql("SELECT push_id FROM push")}
+    busy.write(
+        "INSERT INTO push (push_id, realm, person, stream_id, first, last, since, newest, whys,"
+        " state, due, lease_no, lease_until, settled_at) SELECT 'x' || substr(push_id, 2), realm,"
+        " person, stream_id, first, last, since, newest, whys, 'notified', due, 1, 0, 1 FROM push"
+    )
+
+    await asyncio.to_thread(migrate.downgrade, busy.url, "0008")
+    kept = {row[0] for row in busy.sql("SELECT push_id FROM push")}
+    await asyncio.to_thread(migrate.upgrade, busy.url)
+
+    assert kept == waiting != set()
+    assert {tuple(row) for row in busy.sql("SELECT tries, announces FROM push")} == {(0, "[]")}
+
+
 def test_a_second_upgrade_changes_nothing_and_keeps_the_epoch(empty: Database) -> None:
     migrate.upgrade(empty.url)
     before = epoch(empty)

@@ -19,7 +19,8 @@ def armed(office: Office) -> dict[tuple[str, str], tuple[int, int, int, list[str
 
 
 async def mark(office: Office, who: Principal, stream: str, delivered: int) -> None:
-    risen = Mark(realm=who.realm, person=who.person, delivered=delivered, read=0, at=0)
+    at = office.now_ms
+    risen = Mark(realm=who.realm, person=who.person, delivered=delivered, read=0, at=at)
     async with office.store.writing() as conn:
         await pushes.marked(conn, [(who, Stream(stream), risen)])
 
@@ -84,7 +85,8 @@ async def test_a_delivered_mark_takes_back_what_it_covers_and_no_more(office: Of
 
     assert some[:2] == (head, head)
     assert others
-    assert ("ann", stream) not in armed(office)
+    # Delivered and not read: what waits now is the second rung.
+    assert armed(office)["ann", stream] == (head, head, START + 180_000, ["second_rung"])
 
 
 async def test_a_forced_close_is_held_until_the_morning(office: Office) -> None:

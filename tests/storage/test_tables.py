@@ -46,8 +46,9 @@ FORBIDDEN = {
     ),
     "an assignment that ended without a cause": "UPDATE assignment SET ended_at = 1",
     "a push from the last to the first": (
-        "INSERT INTO push VALUES ('p', 'employee', 'ann', 'conv:x', 2, 1, 0, 0, '[]', 'armed', 0,"
-        " 0, 0)"
+        "INSERT INTO push (push_id, realm, person, stream_id, first, last, since, newest, whys,"
+        " state, due, lease_no, lease_until)"
+        " VALUES ('p', 'employee', 'ann', 'conv:x', 2, 1, 0, 0, '[]', 'armed', 0, 0, 0)"
     ),
     "a tag that is none": (
         "INSERT INTO conversation_tag SELECT conv_id, 'none', 0 FROM conversation"
@@ -103,7 +104,9 @@ async def test_the_database_refuses_a_second_live_offer_on_either_side(office: O
 
 async def test_the_database_refuses_a_second_armed_push_of_one_key(office: Office) -> None:
     arming = (
-        "INSERT INTO push VALUES (?, 'employee', 'ann', 'conv:x', 1, 1, 0, 0, '[]', ?, 0, 0, 0)"
+        "INSERT INTO push (push_id, realm, person, stream_id, first, last, since, newest, whys,"
+        " state, due, lease_no, lease_until)"
+        " VALUES (?, 'employee', 'ann', 'conv:x', 1, 1, 0, 0, '[]', ?, 0, 0, 0)"
     )
     office.write(arming, "push-1", "armed")
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import httpx
 import uvicorn
-from starlette.types import ASGIApp
 
 from deskwire.app import Configuration, Desk, WeComSettings, now_ms
 from deskwire.desk.people import Principal, Realm
@@ -42,6 +41,7 @@ class Site:
         self.office = office
         self.url = desk.configuration.origins[0]
         self.is_served = False
+        self.wecom: World | None = None
 
     @classmethod
     async def at(
@@ -53,6 +53,7 @@ class Site:
     ) -> Site:
         """With `members` there is a simulated WeCom behind it, for which it must be served."""
         wecom_url = f"{origins[0]}/_wecom" if members else "http://127.0.0.1:9"
+        world = _simulated(office, origins[0], members) if members else None
         configuration = Configuration(
             database_url=office.database.url,
             origins=origins or (URL, "http://localhost:8000"),
@@ -66,10 +67,12 @@ class Site:
             ),
             files=office.database.folder / "files",
             static=static or office.database.folder / "static",
-            mounts={"/_wecom": _simulated(origins[0], members)} if members else {},
+            mounts={"/_wecom": simulator_app(world, public_url=origins[0])} if world else {},
         )
         desk = await asyncio.to_thread(Desk, configuration, now=lambda: office.now_ms)
-        return cls(desk, office)
+        site = cls(desk, office)
+        site.wecom = world
+        return site
 
     async def close(self) -> None:
         self.desk.logins.close()
@@ -153,10 +156,12 @@ def listening() -> socket.socket:
     return found
 
 
-def _simulated(url: str, members: Sequence[Person]) -> ASGIApp:
+def _simulated(office: Office, url: str, members: Sequence[Person]) -> World:
+    """On the office's clock."""
     host = url.partition("://")[2]
-    world = World(clock=now_ms, seed=7, secret=SECRET, trusted_domain=host, people=members)
-    return simulator_app(world, public_url=url)
+    return World(
+        clock=lambda: office.now_ms, seed=7, secret=SECRET, trusted_domain=host, people=members
+    )
 
 
 @asynccontextmanager

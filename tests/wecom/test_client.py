@@ -652,8 +652,8 @@ def request_to(town: Town, userid: str = "lina", push: str = "p1") -> bytes:
 async def test_a_card_is_shown_once_however_often_the_same_bytes_are_sent(town: Town) -> None:
     request = request_to(town)
     async with town.client() as client:
-        first, second = await client.send(request, LINA), await client.send(request, LINA)
-        await client.send(request_to(town, push="p2"), LINA)
+        first, second = await client.send(request), await client.send(request)
+        await client.send(request_to(town, push="p2"))
 
     shown = town.world.inbox("lina")
     assert first == second == shown[0].msgid
@@ -670,7 +670,7 @@ async def test_a_send_without_an_answer_is_ambiguous_and_not_repeated(
     town.world.faults.add("message/send", kind)
     async with town.client() as client:
         with pytest.raises(Ambiguous):
-            await client.send(request_to(town), LINA)
+            await client.send(request_to(town))
 
     assert (len(town.world.inbox("lina")), town.asked("message/send")) == (reaches, 1)
 
@@ -681,7 +681,7 @@ async def test_a_send_that_was_not_taken_is_tried_again_at_once(
 ) -> None:
     town.world.faults.add("message/send", kind, times=2)
     async with town.client() as client:
-        assert await client.send(request_to(town), LINA)
+        assert await client.send(request_to(town))
 
     assert len(town.world.inbox("lina")) == 1
 
@@ -690,7 +690,7 @@ async def test_a_token_that_cannot_be_had_leaves_nothing_in_doubt(town: Town) ->
     town.world.faults.add("gettoken", FaultKind.HTML)
     async with town.client() as client:
         with pytest.raises(Busy) as caught:
-            await client.send(request_to(town), LINA)
+            await client.send(request_to(town))
 
     assert not isinstance(caught.value, Ambiguous)
     assert town.asked("message/send") == 0
@@ -700,7 +700,7 @@ async def test_a_token_that_cannot_be_had_leaves_nothing_in_doubt(town: Town) ->
 async def test_whom_the_app_does_not_reach_is_told_apart(town: Town, userid: str) -> None:
     async with town.client() as client:
         with pytest.raises(Recipient):
-            await client.send(request_to(town, userid), UserId(userid))
+            await client.send(request_to(town, userid))
 
         assert client.pause_s == 0
 
@@ -709,7 +709,7 @@ async def test_a_config_fault_says_for_how_long_nothing_is_asked(town: Town) -> 
     town.world.change_secret()
     async with town.client() as client:
         with pytest.raises(AuthConfig):
-            await client.send(request_to(town), LINA)
+            await client.send(request_to(town))
         closed_s = client.pause_s
         town.clock.advance(60)
 
@@ -718,7 +718,7 @@ async def test_a_config_fault_says_for_how_long_nothing_is_asked(town: Town) -> 
 
 async def test_a_card_is_taken_back_within_a_day(town: Town) -> None:
     async with town.client() as client:
-        msgids = [await client.send(request_to(town, push=push), LINA) for push in ("p1", "p2")]
+        msgids = [await client.send(request_to(town, push=push)) for push in ("p1", "p2")]
         await client.recall(str(msgids[0]))
         town.clock.advance(24 * 3600 + 1)
 

@@ -92,6 +92,7 @@ def _wecom(given: Settings) -> WeComSettings | None:
         api_url=app.api_url,
         open_url=app.open_url,
         login_url=app.login_url,
+        seats=app.seats,
     )
 
 

@@ -413,14 +413,21 @@ class CloseResolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordPush:
-    """What WeCom said to a push that announced up to `up_to`. A reason if it failed."""
+    """What became of a push that announced up to `up_to`. A reason if it failed.
+
+    `lease_no` is the claim under which it was sent: under a later one this comes too late. `msgid`
+    is WeCom's name for the card.
+    """
 
     conv: str
+    push_id: str
+    lease_no: int
     realm: Literal["agent", "employee"]
     person: str
     outcome: Literal["notified", "failed", "recalled"]
     up_to: int = 0
     reason: str | None = None
+    msgid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from deskwire.desk import events as ev
 from deskwire.desk.commands import Command, name_of
 from deskwire.desk.conversation import Conversation, Status, evolve
 from deskwire.desk.deadlines import Arm, Disarm, Timer, TimerKind, timers_after
-from deskwire.desk.fallback import ArmPush, pushes_of
+from deskwire.desk.fallback import ArmPush, Settle, pushes_of
 from deskwire.desk.messages import Attachment, Posted, Reply, Withdrawal
 from deskwire.desk.office import DEFAULTS, Category, DeskSettings, Group
 from deskwire.desk.people import Actor, Agent, AgentChanged, PersonId, PersonRef, Principal, Realm
@@ -189,6 +189,7 @@ class Decision:
     bindings: tuple[Binding, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
     losses: tuple[SightLost, ...] = ()
+    settles: Settle | None = None
 
 
 class Deciding:
@@ -221,6 +222,7 @@ class Deciding:
         self._bindings: list[Binding] = []
         self._withdrawals: list[Withdrawal] = []
         self._losses: list[SightLost] = []
+        self._settles: Settle | None = None
         self._offer = facts.offer
         self._has_room = False
         self._freed: list[PersonId] = []
@@ -369,6 +371,10 @@ class Deciding:
         for stream in (ev.conv_stream(self.state.conv_id), ev.staff_stream(self.state.conv_id)):
             self._losses.append(SightLost(stream=stream, principal=principal, why=why))
 
+    def settle(self, push: Settle) -> None:
+        """A push has come to its end."""
+        self._settles = push
+
     def make_room(self) -> None:
         """The dispatcher has something new to look at, though no event says so."""
         self._has_room = True
@@ -395,6 +401,7 @@ class Deciding:
             bindings=tuple(self._bindings),
             withdrawals=tuple(self._withdrawals),
             losses=tuple(self._losses),
+            settles=self._settles,
         )
 
     def _has_moved(self) -> bool:

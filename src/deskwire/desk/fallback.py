@@ -2,7 +2,7 @@
 
 A push is armed when an event commits and disarmed by a mark; whether somebody is connected plays no
 part. There is at most one waiting push for each key (principal, stream): later events extend it.
-Rows, sending, retry and budgets are the store's and the dialect's; here is the rule alone.
+Rows, bytes and calls are the store's and the dialect's; here is the rule alone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from deskwire.desk import events as ev
-from deskwire.desk.access import Bounds
+from deskwire.desk.access import Bounds, Sight, conversation_of, sees
 from deskwire.desk.conversation import Conversation
-from deskwire.desk.deadlines import DAY_MS, HOUR_MS, MINUTE_MS, minute_of_day
+from deskwire.desk.deadlines import CHINA_AHEAD_MS, DAY_MS, HOUR_MS, MINUTE_MS, minute_of_day
 from deskwire.desk.office import DeskSettings
-from deskwire.desk.people import PersonId, Principal, Realm
+from deskwire.desk.people import Actor, PersonId, Principal, Realm
 
 AFTER_LAST_MS = 10_000
 AFTER_FIRST_MS = 30_000
@@ -27,6 +27,11 @@ ANSWER_MS = 30 * MINUTE_MS
 RECALL_CARD_MS = DAY_MS
 CROWDED_MS = MINUTE_MS  # WeCom asks to stay away from minutes 0 and 30
 HALF_HOUR_MS = 30 * MINUTE_MS
+REPEATS_MS = (2_000, 10_000, MINUTE_MS, 5 * MINUTE_MS)
+REPEAT_MS_MAX = 210 * MINUTE_MS  # WeCom's duplicate check holds for four hours, and no longer
+COVERED_MAX = 200  # events that a push looks at again, the newest
+PER_SEAT_AND_DAY = 200  # WeCom's limit for an app
+DAY_SHARE = 0.9
 
 
 class Why(StrEnum):
@@ -97,6 +102,7 @@ class Covered:
     position: int
     why: Why
     by: str
+    conv: str = ""
     msg_id: str | None = None
     text: str = ""
     is_withdrawn: bool = False
@@ -109,6 +115,7 @@ class Notice:
     title: str
     text: str
     path: str
+    button: str
     count: int
     announces: tuple[str, ...]
     shows: str | None = None
@@ -181,10 +188,25 @@ def covering(push: Push | None, position: int, why: Why, at: int) -> Push:
         return Push(first=position, last=position, since=at, newest=at, whys=frozenset({why}))
     return replace(
         push,
+        # What a second rung waited for was delivered long ago: the new event has its own seconds.
+        since=at if push.is_second_rung else push.since,
         first=min(push.first, position),
         last=max(push.last, position),
         newest=max(push.newest, at),
         whys=push.whys - {Why.SECOND_RUNG} | {why},
+    )
+
+
+def joined(waiting: Push, other: Push) -> Push:
+    """One push in the place of two of the same key: of what was not sent nothing is lost."""
+    both = waiting.whys | other.whys
+    is_rung = waiting.is_second_rung and other.is_second_rung
+    return Push(
+        first=min(waiting.first, other.first),
+        last=max(waiting.last, other.last),
+        since=min(waiting.since, other.since),
+        newest=max(waiting.newest, other.newest),
+        whys=both if is_rung else both - {Why.SECOND_RUNG},
     )
 
 
@@ -287,7 +309,103 @@ def after_limits(due: int, sent: Sequence[int]) -> int:
     return due
 
 
+def after_budget(due: int, sent_today: int, seats: int) -> int:
+    """The same moment, or midnight in China: an app may send so much a day for each seat."""
+    if sent_today < int(seats * PER_SEAT_AND_DAY * DAY_SHARE):
+        return due
+    return max(due, midnight(due) + DAY_MS)
+
+
+def midnight(at: int) -> int:
+    """When the day of this moment began in China (Unix ms)."""
+    return at - (at + CHINA_AHEAD_MS) % DAY_MS
+
+
 # Before sending ----------------------------------------------------------------------------------
+
+
+def covered(
+    event: ev.Event,
+    position: int,
+    *,
+    push: Push,
+    reader: Actor,
+    stream: ev.Stream,
+    sight: Sight | None,
+    live_offers: frozenset[str],
+) -> Covered | None:
+    """What an event is to the reader of a push that covers its position; none: not their concern.
+
+    `sight` is that of the event's conversation, `live_offers` are offers that can be accepted yet.
+    """
+    who, is_personal = reader.principal, conversation_of(stream) is None
+    why = _why_personal(event, who) if is_personal else _why_shared(event, who)
+    wanted = {Why.MESSAGE} if push.is_second_rung else push.whys
+    if why is None or why not in wanted:
+        return None
+    words = event.data if isinstance(event.data, ev.MessagePosted | ev.NotePosted) else None
+    return Covered(
+        position=position,
+        why=Why.SECOND_RUNG if push.is_second_rung else why,
+        by=event.by.person.name if event.by else "",
+        conv=event.conv or "",
+        msg_id=words.msg_id if words else None,
+        # A note's words stay within the desk.
+        text=words.body if isinstance(words, ev.MessagePosted) else "",
+        is_withdrawn=(words is not None and isinstance(words.withdrawn, str))
+        or sight is None
+        or _is_over(event, why, reader, sight, live_offers),
+    )
+
+
+def _why_personal(event: ev.Event, who: Principal) -> Why | None:
+    """The same as `pushes_of` said when it was armed: what is an agent's alone."""
+    if who.realm is not Realm.AGENT or (event.by and event.by.principal == who):
+        return None
+    match event.data:
+        case ev.OfferMade(agent_id=agent) if agent == who.person:
+            return Why.OFFER
+        case ev.ConversationAssigned(agent=agent) if agent.id == who.person:
+            return Why.ASSIGNMENT
+        case ev.NotePosted(mentions=mentions) if who.person in mentions:
+            return Why.MENTION
+        case _:
+            return None
+
+
+def _why_shared(event: ev.Event, who: Principal) -> Why | None:
+    """The same for what stands in a conversation."""
+    by = event.by.principal if event.by else None
+    if who.realm is Realm.AGENT:
+        is_theirs = by is not None and by.realm is Realm.EMPLOYEE
+        return Why.QUESTION if is_theirs and isinstance(event.data, ev.MessagePosted) else None
+    match event.data:
+        case ev.MessagePosted() if by != who:
+            return Why.MESSAGE
+        case ev.RequesterReminded():
+            return Why.REMINDER
+        case ev.ConversationResolved():
+            return Why.RESOLVED
+        case ev.ConversationClosed(how="forced"):
+            return Why.CLOSED
+        case _:
+            return None
+
+
+def _is_over(
+    event: ev.Event, why: Why, reader: Actor, sight: Sight, live_offers: frozenset[str]
+) -> bool:
+    """Whether what it says has passed meanwhile, or is not theirs to know any more."""
+    assert event.conv is not None
+    match why:
+        case Why.OFFER:
+            return not (isinstance(event.data, ev.OfferMade) and event.data.offer_id in live_offers)
+        case Why.ASSIGNMENT | Why.QUESTION:
+            return sight.assignee != reader.principal.person
+        case Why.MENTION:
+            return sees(reader, ev.staff_stream(event.conv), sight) is None
+        case _:
+            return not sight.has(reader.principal)
 
 
 def standing(
@@ -328,14 +446,16 @@ def notice(
     With `push_excerpt_chars` also the first characters of the newest message.
     """
     newest = max(said, key=lambda each: each.position)
-    words = WORDS["en" if language == "en" else "zh-CN"][newest.why]
+    spoken = "en" if language == "en" else "zh-CN"
+    words = WORDS[spoken][newest.why]
     page = "workbench" if who.realm is Realm.AGENT else "h5"
     shown = _excerpt(said, settings.push_excerpt_chars)
-    line = words.text.format(by=newest.by, n=len(said))
+    line = words.text.format(by=newest.by or DESK_NAMES[spoken], n=len(said))
     return Notice(
         title=words.title,
         text=f"{line}\n{shown[1]}" if shown else line,
         path=f"/{page}/c/{conv}?p={push_id}",
+        button=BUTTONS[spoken],
         count=len(said),
         announces=tuple(each.msg_id for each in said if each.msg_id is not None),
         shows=shown[0] if shown else None,
@@ -367,6 +487,95 @@ def recalls_card(
     return shown in withdrawn or (bool(announced) and withdrawn.issuperset(announced))
 
 
+# What becomes of it ------------------------------------------------------------------------------
+
+
+class Stage(StrEnum):
+    """Where a push stands. What is settled (the last three) waits for nothing."""
+
+    ARMED = "armed"
+    SENDING = "sending"  # frozen; its bytes may have left
+    RECALLING = "recalling"  # accepted, and to be taken back
+    NOTIFIED = "notified"
+    FAILED = "failed"
+    RECALLED = "recalled"
+
+
+class Failure(StrEnum):
+    """Why a push failed, where it is no code of WeCom's."""
+
+    UNKNOWN = "unknown"  # no answer for three and a half hours
+    WITHDRAWN = "withdrawn"  # no answer, and then the words it shows were withdrawn
+    INVALID_USER = "invalid_user"
+    UNLICENSED_USER = "unlicensed_user"
+
+
+UNTOLD = frozenset({Failure.UNKNOWN, Failure.WITHDRAWN})
+"""Whether these were seen nobody knows, so the next push of the key covers their positions too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Write a push's end by compare-and-set: under another lease it is somebody else's by now."""
+
+    push_id: str
+    lease_no: int
+    stage: Stage
+    reason: str | None = None
+    msgid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disarm:
+    """Nothing is left to be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not before this time (Unix ms)."""
+
+    due: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    reason: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Freeze it and send it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The same bytes again: whether they were accepted before is not known."""
+
+
+Step = Disarm | Later | Fail | Send | Repeat
+
+
+def step_of_armed(*, stands: bool, is_reachable: bool, due: int, now: int) -> Step:
+    """What a waiting push whose time has come does now that all was looked at again."""
+    if not (stands and is_reachable):
+        return Disarm()
+    return Later(due) if due > now else Send()
+
+
+def step_of_frozen(*, stands: bool, has_body: bool, tried_at: int, now: int) -> Step:
+    """What a push does whose bytes may have left, without an answer."""
+    if not stands:
+        return Disarm()
+    if not has_body:
+        return Fail(Failure.WITHDRAWN)
+    return Fail(Failure.UNKNOWN) if now - tried_at >= REPEAT_MS_MAX else Repeat()
+
+
+def repeat_at(tries: int, now: int) -> int:
+    """When to try again after so many tries, this one included (Unix ms)."""
+    return now + REPEATS_MS[min(max(tries, 1), len(REPEATS_MS)) - 1]
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """Title and text of a notice; `{by}` is who, `{n}` how many."""
@@ -375,6 +584,8 @@ class Words:
     text: str
 
 
+DESK_NAMES: Mapping[str, str] = {"zh-CN": "IT服务台", "en": "The IT desk"}
+BUTTONS: Mapping[str, str] = {"zh-CN": "查看", "en": "Open"}
 WORDS: Mapping[str, Mapping[Why, Words]] = {
     "zh-CN": {
         Why.MESSAGE: Words("IT服务台有新回复", "{by}回复了您（{n} 条）"),

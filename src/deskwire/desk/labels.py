@@ -10,6 +10,7 @@ from __future__ import annotations
 from deskwire.desk import commands as ask
 from deskwire.desk import events as ev
 from deskwire.desk.decision import Deciding, Decision
+from deskwire.desk.fallback import Settle, Stage
 from deskwire.desk.messages import check_note
 from deskwire.desk.office import PRIORITY_MAX, TAGS_MAX
 from deskwire.desk.refusals import Code, Refusal, invalid
@@ -78,6 +79,15 @@ def record_push(d: Deciding, command: ask.RecordPush) -> Decision | Refusal:
     """What WeCom said. `notified` says nothing of delivery, so no mark moves."""
     if refusal := check_note(command.reason, "reason"):
         return refusal
+    d.settle(
+        Settle(
+            push_id=command.push_id,
+            lease_no=command.lease_no,
+            stage=Stage(command.outcome),
+            reason=command.reason,
+            msgid=command.msgid,
+        )
+    )
     match command.outcome:
         case "notified":
             d.add(ev.PushNotified(person=command.person, up_to=command.up_to))

@@ -1,8 +1,9 @@
-"""The hourly timer → what has had its time goes: uploads, answers to commands, originals, events.
+"""The hourly timer → what has had its time goes: uploads, answers to commands, originals, events,
+settled pushes.
 
 Under the lease of one row, so that one node does it. It stands in the round of all timers and must
 not hold the others up: one bounded piece at a time, and again in a second while there is more.
-Invariant: nothing but these four kinds is ever deleted.
+Invariant: nothing but these five kinds is ever deleted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from deskwire.storage.engine import Store, surviving, uncut
 
 KEY = "desk"
 AGAIN_MS = 1_000
+PUSHES_KEPT_MS = 7 * DAY_MS  # limits, gaps and recalls look back a day at most
 
 _log = telemetry.logger("flows")
 
@@ -61,7 +63,9 @@ class Cleaning:
         async with self._store.writing() as conn:
             before = now - settings.originals_days * DAY_MS
             originals = await retention.forget_originals(conn, before)
-        return retention.ROWS_MAX in (commands, originals)
+        async with self._store.writing() as conn:
+            pushes = await retention.forget_pushes(conn, now - PUSHES_KEPT_MS)
+        return retention.ROWS_MAX in (commands, originals, pushes)
 
     async def _events(self, before: int) -> bool:
         async with self._store.reading() as conn:

@@ -165,6 +165,8 @@ class Execute:
                 await log.answer_command(conn, who, command_id, stored)
         except _Refused as refused:
             return refused.refusal
+        except decisions.PushSettledBefore:
+            return Refusal(Code.VERSION_CHANGED, {"version": None})
         self._happened(written.events)
         for stream, head in written.heads.items():
             self._ring(stream, head.position)

@@ -370,6 +370,7 @@ class Logins:
         async with self._store.writing() as conn:
             if await people.actor(conn, who) is None:
                 return Refusal(Code.LOGIN_REQUIRED)
+            await people.find_again(conn, who.person)
             await logins.create(conn, _hashed(secret), record)
         return SignedIn(secret=secret, identity=_identity(record))
 

@@ -25,6 +25,7 @@ from deskwire.desk.decision import (
     OfferOpened,
     SightLost,
 )
+from deskwire.desk.fallback import Settle
 from deskwire.desk.messages import Withdrawal
 from deskwire.desk.people import PersonId, Principal, Realm
 from deskwire.storage import (
@@ -36,6 +37,7 @@ from deskwire.storage import (
     logins,
     offers,
     office,
+    outbox,
     pushes,
     records,
     search,
@@ -63,12 +65,17 @@ class CapacityExceeded(Overtaken):
     """An agent's load would have risen over their capacity."""
 
 
+class PushSettledBefore(Exception):
+    """The push was claimed anew or settled meanwhile: this outcome comes too late."""
+
+
 class OfferEndedBefore(Overtaken):
     """The offer has had another end."""
 
 
 async def save(conn: Transaction, decision: Decision, *, now: int) -> dict[ev.Stream, log.Head]:
-    """Write the state, then the events. Returns the new heads. Raises Overtaken and StoreBusy.
+    """Write the state, then the events. Returns the new heads. Raises Overtaken and StoreBusy,
+    and PushSettledBefore for the outcome of a push.
 
     The conversation is locked by then. Streams are locked by the last statements, so what else a
     transaction writes comes before this call.
@@ -90,6 +97,7 @@ async def save(conn: Transaction, decision: Decision, *, now: int) -> dict[ev.St
     await pushes.arm(
         conn, decision.pushes, {e.id: where for e, where in zip(events, placed, strict=True)}
     )
+    await _save_pushes_end(conn, events, decision.settles, buried, now)
     await _save_losses(conn, decision.losses, now)
     at = heads.get(ev.conv_stream(state.conv_id))
     assert at is None or at.position == state.head, "a position was taken outside the row's lock"
@@ -381,6 +389,23 @@ def _voids(
 
 def _taken_by(event: ev.Event, buried: Mapping[str, log.Stored]) -> log.Stored | None:
     return buried.get(event.data.msg_id) if isinstance(event.data, _Withdrawing) else None
+
+
+async def _save_pushes_end(
+    conn: Transaction,
+    events: Sequence[ev.Event],
+    settles: Settle | None,
+    buried: Mapping[str, log.Stored],
+    now: int,
+) -> None:
+    """Who writes waits no longer; what was withdrawn is in no push; an outcome ends one."""
+    for event in events:
+        if isinstance(event.data, ev.MessagePosted) and event.conv and event.by:
+            await pushes.wrote(conn, event.by.principal, ev.conv_stream(event.conv))
+    for msg_id, stored in buried.items():
+        await outbox.withdraw(conn, msg_id, list(stored.places), now)
+    if settles is not None and not await outbox.settle(conn, settles, now):
+        raise PushSettledBefore(settles.push_id)
 
 
 # Sight --------------------------------------------------------------------------------------------

@@ -80,6 +80,22 @@ async def by_wecom_userid(conn: Transaction, userid: str) -> PersonId | None:
     return PersonId(found) if found is not None else None
 
 
+async def lose(conn: Transaction, person_id: PersonId, at: int) -> None:
+    """WeCom takes no messages for this person (Unix ms): none is armed until they log in again."""
+    await conn.execute(
+        update(person).where(person.c.person_id == person_id).values(unreachable_at=at)
+    )
+
+
+async def find_again(conn: Transaction, person_id: PersonId) -> None:
+    """They have logged in: messages may reach them as well."""
+    await conn.execute(
+        update(person)
+        .where(person.c.person_id == person_id, person.c.unreachable_at.is_not(None))
+        .values(unreachable_at=None)
+    )
+
+
 async def lock(conn: Transaction, person_id: PersonId) -> None:
     """Let what this person begins take turns, to the end of the transaction."""
     await conn.execute(

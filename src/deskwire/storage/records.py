@@ -280,6 +280,7 @@ async def _save_person(conn: Transaction, record: SavedPerson, now: int) -> None
         "language": record.language,
         "disabled_at": (since or now) if record.is_disabled else None,
         "version": record.version,
+        "unreachable_at": None,  # perhaps under another user id from now on
     }
     try:
         await _upsert(conn, person, {"person_id": record.id}, values)

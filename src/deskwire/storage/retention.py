@@ -1,4 +1,5 @@
-"""What has had its time: answers to commands, recalled originals, events that snapshots replace.
+"""What has had its time: answers to commands, recalled originals, events that snapshots replace,
+pushes that are settled.
 
 A piece at a time, so that no transaction is long. Invariant: a stream keeps the positions from its
 floor to its head without a hole, and a conversation's streams, which are its history, keep all.
@@ -13,7 +14,7 @@ from sqlalchemy import Table, and_, delete, exists, func, select, tuple_, update
 from deskwire.desk.events import TYPE_OF, OfferClosed, Stream
 from deskwire.storage import dialects
 from deskwire.storage.engine import Transaction
-from deskwire.storage.tables import command, event, stream, stream_event, withdrawn_original
+from deskwire.storage.tables import command, event, push, stream, stream_event, withdrawn_original
 
 ROWS_MAX: Final = 500
 STREAMS_MAX: Final = 20
@@ -31,6 +32,13 @@ async def forget_commands(conn: Transaction, before: int) -> int:
 async def forget_originals(conn: Transaction, before: int) -> int:
     """Destroy what was recalled before this time (Unix ms), at most 500. How many there were."""
     return await _forget(conn, withdrawn_original, before)
+
+
+async def forget_pushes(conn: Transaction, before: int) -> int:
+    """Forget pushes that were settled before this time (Unix ms), at most 500. How many."""
+    old = select(push.c.push_id).where(push.c.settled_at < before).limit(ROWS_MAX)
+    gone = await conn.execute(delete(push).where(push.c.push_id.in_(old)))
+    return gone.rowcount
 
 
 async def _forget(conn: Transaction, table: Table, before: int) -> int:

@@ -147,6 +147,8 @@ person = Table(
     Column("language", String(16)),
     Column("disabled_at", BigInteger),
     Column("version", Integer, nullable=False, server_default=ONE),
+    # Since when WeCom does not take messages for them; a login ends it.
+    Column("unreachable_at", BigInteger),
 )
 
 agent = Table(
@@ -473,7 +475,8 @@ assignment = Table(
 )
 
 push = Table(
-    # What is to go out as a WeCom message unless a mark comes first: one armed row for each key.
+    # What goes out as a WeCom message unless a mark comes first: one armed row for each key. While
+    # it is sent `body` holds the very bytes; what is settled stays for limits, gaps and recalls.
     "push",
     metadata,
     Column("push_id", String(36), primary_key=True),
@@ -489,6 +492,19 @@ push = Table(
     Column("due", BigInteger, nullable=False),
     Column("lease_no", BigInteger, nullable=False),
     Column("lease_until", BigInteger, nullable=False),
+    # Frozen with the body: the page it leads to, what it speaks of, whose words it shows.
+    Column("conv_id", String(36)),
+    Column("body", LargeBinary),
+    Column("announces", Text, nullable=False, server_default=EMPTY),
+    Column("shows", String(36)),
+    # How many of this key in a row, with this one, have met no sign of life.
+    Column("unanswered", Integer, nullable=False, server_default=ZERO),
+    # `tried_at` is the first try whose bytes may have left.
+    Column("tries", Integer, nullable=False, server_default=ZERO),
+    Column("tried_at", BigInteger),
+    Column("msgid", String(256)),
+    Column("reason", String(64)),
+    Column("settled_at", BigInteger),
     CheckConstraint("first <= last", name="order"),
     Index(
         "uq_push_armed",
@@ -499,7 +515,16 @@ push = Table(
         sqlite_where=text("state = 'armed'"),
         postgresql_where=text("state = 'armed'"),
     ),
-    Index("ix_push_due", "due"),
+    Index(
+        "ix_push_due",
+        "due",
+        sqlite_where=text("settled_at IS NULL"),
+        postgresql_where=text("settled_at IS NULL"),
+    ),
+    Index("ix_push_stream", "stream_id", "realm", "person"),
+    Index("ix_push_person", "person", "tried_at"),
+    Index("ix_push_tried", "tried_at"),
+    Index("ix_push_settled", "settled_at"),
 )
 
 attachment = Table(

@@ -147,7 +147,7 @@ class WeComClient:
             return 0
         return max(0, self._breaker.until_ms - self._machine.now_ms()) / 1000
 
-    async def send(self, request: bytes, to: UserId) -> str | None:
+    async def send(self, request: bytes) -> str | None:
         """Send an app message to one member (D90236): these very bytes. Returns WeCom's id of it.
 
         Only `flows/wecom_out` calls this: each message is a row first. Raises `Busy` where nothing
@@ -160,9 +160,9 @@ class WeComClient:
             if busy.call != SEND or _was_not_taken(busy):
                 raise
             raise Ambiguous(SEND, busy.reason) from None
-        if to in sent.invalid:
+        if sent.invalid:
             raise Recipient(SEND, "invalid_user", code=0)
-        if to in sent.unlicensed:
+        if sent.unlicensed:
             raise Recipient(SEND, "unlicensed_user", code=0)
         return sent.msgid
 
