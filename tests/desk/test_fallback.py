@@ -39,6 +39,8 @@ from deskwire.desk.fallback import (
     covered,
     covering,
     due_at,
+    from_now,
+    is_near_budget,
     joined,
     midnight,
     notice,
@@ -620,7 +622,18 @@ def test_a_try_without_an_answer_is_repeated_after_2_10_60_and_then_each_300_sec
 def test_nine_tenths_of_what_the_seats_allow_go_out_in_a_day() -> None:
     assert after_budget(START, 179, seats=1) == START
     assert after_budget(START, 180, seats=1) == midnight(START) + DAY_MS
+    assert [is_near_budget(sent, seats=1) for sent in (139, 140)] == [False, True]
     assert midnight(midnight(START)) == midnight(START) <= START < midnight(START) + DAY_MS
+
+
+@pytest.mark.parametrize("why, is_held", [(Why.RESOLVED, True), (Why.MESSAGE, False)])
+def test_what_comes_late_keeps_to_quiet_hours_as_well(why: Why, is_held: bool) -> None:
+    push = waiting((5, 0), why=why)
+    at_night = midnight(START) + DAY_MS - HOUR_MS
+
+    due = from_now(START, push, wrote_at=None, settings=DEFAULTS, now=at_night)
+
+    assert due == (midnight(START) + DAY_MS + 8 * HOUR_MS + MINUTE_MS if is_held else at_night)
 
 
 def test_of_two_pushes_of_one_key_nothing_is_lost() -> None:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 import httpx
 import pytest
 
+import deskwire
 from deskwire.wecom.client import REPLY_BYTES_MAX, WeComClient
 from deskwire.wecom.errors import (
     HIDDEN,
@@ -727,3 +729,14 @@ async def test_a_card_is_taken_back_within_a_day(town: Town) -> None:
 
     assert caught.value.code == 42052
     assert [card.msgid for card in town.world.inbox("lina")] == [msgids[1]]
+
+
+def test_nothing_but_the_outbox_sends_messages() -> None:
+    rooms = Path(deskwire.__file__).parent
+    calling = {
+        path.relative_to(rooms).as_posix()
+        for path in rooms.rglob("*.py")
+        if "client.send(" in path.read_text("utf-8")
+    }
+
+    assert calling == {"flows/wecom_out.py"}

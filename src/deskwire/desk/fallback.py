@@ -32,6 +32,7 @@ REPEAT_MS_MAX = 210 * MINUTE_MS  # WeCom's duplicate check holds for four hours,
 COVERED_MAX = 200  # events that a push looks at again, the newest
 PER_SEAT_AND_DAY = 200  # WeCom's limit for an app
 DAY_SHARE = 0.9
+ALARM_SHARE = 0.7
 
 
 class Why(StrEnum):
@@ -264,6 +265,14 @@ def due_at(
     return after_limits(due, sent)
 
 
+def from_now(
+    due: int, push: Push, *, wrote_at: int | None, settings: DeskSettings, now: int
+) -> int:
+    """The same moment, or one that is not past: what comes late keeps to quiet hours as well."""
+    at = max(due, now)
+    return after_crowd(after_quiet_hours(at, settings)) if may_wait(push, wrote_at, at) else at
+
+
 def after_gap(due: int, gap: Gap) -> int:
     """Not before 1, then 5, then 15 minutes after the last push that met no sign of life."""
     if gap.sent_at is None or not gap.unanswered:
@@ -314,6 +323,11 @@ def after_budget(due: int, sent_today: int, seats: int) -> int:
     if sent_today < int(seats * PER_SEAT_AND_DAY * DAY_SHARE):
         return due
     return max(due, midnight(due) + DAY_MS)
+
+
+def is_near_budget(sent_today: int, seats: int) -> bool:
+    """Whether somebody should be told before cards begin to wait."""
+    return sent_today >= int(seats * PER_SEAT_AND_DAY * ALARM_SHARE)
 
 
 def midnight(at: int) -> int:

@@ -37,7 +37,6 @@ from deskwire.wecom.messages import TextCard, text_card, user_id
 
 EVERY_S: Final = 1.0
 LEASE_LEFT_S: Final = 20.0  # as long as a call may take: nobody else sends it meanwhile
-REASON_CHARS_MAX: Final = 64
 
 _log = telemetry.logger("flows")
 
@@ -97,6 +96,7 @@ class Outbox:
         self._sender = sender
         self._monotonic = monotonic
         self._not_before = 0.0  # WeCom's penalty for all of us
+        self._alarmed_on = 0  # the day, for one alarm a day
 
     async def run(self) -> None:
         """Until cancelled: a call that is under way is left then, and made again by who comes."""
@@ -149,6 +149,7 @@ class Outbox:
             found = await outbox.look(conn, claim, now, seats=self._sender.seats)
             if found is None:
                 return None
+            self._watch_budget(found.sent_today, now)
             match found.stage:
                 case rule.Stage.ARMED:
                     return await self._prepare_armed(conn, found, now)
@@ -156,6 +157,12 @@ class Outbox:
                     return await _prepare_frozen(conn, found, now)
                 case _:
                     return await _prepare_recall(conn, found, now)
+
+    def _watch_budget(self, sent_today: int, now: int) -> None:
+        day, seats = rule.midnight(now), self._sender.seats
+        if self._alarmed_on != day and rule.is_near_budget(sent_today, seats):
+            self._alarmed_on = day
+            _log.warning("push_budget_near", sent_today=sent_today, seats=seats)
 
     async def _prepare_armed(
         self, conn: Transaction, found: outbox.Looked, now: int
@@ -342,5 +349,6 @@ async def _prepare_recall(conn: Transaction, found: outbox.Looked, now: int) -> 
 
 def _reason(fault: WeComFault) -> str:
     """WeCom's word where it names one, else its number: never its sentence, which may change."""
-    words = fault.reason if fault.reason in set(rule.Failure) else f"wecom_{fault.code}"
-    return words[:REASON_CHARS_MAX]
+    if fault.reason in set(rule.Failure):
+        return fault.reason
+    return "refused" if fault.code is None else f"wecom_{fault.code}"

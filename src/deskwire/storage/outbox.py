@@ -32,6 +32,7 @@ from deskwire.desk.fallback import (
     after_budget,
     covered,
     due_at,
+    from_now,
     joined,
     midnight,
     recalls_card,
@@ -61,7 +62,7 @@ class Looked:
     """A push that is due, and all that stands around it now.
 
     `said` is what it still has to say. `userid` is none where WeCom does not reach them. `due` is
-    when it may go out, gap and limits regarded.
+    when it may go out, gap and limits regarded; `sent_today` counts what everybody was sent.
     """
 
     claim: Claim
@@ -74,6 +75,7 @@ class Looked:
     userid: str | None
     language: str | None
     due: int
+    sent_today: int
     gap: Gap
     settings: DeskSettings
     conv_id: str | None
@@ -111,6 +113,8 @@ async def look(conn: Transaction, ours: Claim, now: int, *, seats: int) -> Looke
     waiting = _with_untold(pushes.covers(row), past)
     sent = await _sent_to(conn, who.person, now)
     due = due_at(waiting, gap=past.gap, sent=sent, wrote_at=wrote_at, settings=settings)
+    due = from_now(due, waiting, wrote_at=wrote_at, settings=settings, now=now)
+    sent_today = await _sent_today(conn, now)
     return Looked(
         claim=ours,
         push_id=row.push_id,
@@ -121,7 +125,8 @@ async def look(conn: Transaction, ours: Claim, now: int, *, seats: int) -> Looke
         said=await _said(conn, reader, name, waiting, mark) if reader else (),
         userid=await _userid(conn, record, who),
         language=record.language if record else None,
-        due=after_budget(max(due, now), await _sent_today(conn, now), seats),
+        due=after_budget(due, sent_today, seats),
+        sent_today=sent_today,
         gap=past.gap,
         settings=settings,
         conv_id=row.conv_id,

@@ -11,6 +11,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from deskwire.wecom.messages import TextCard, UserId, text_card
 from deskwire.wecom.simulator.asgi import CSP, PERSON_COOKIE
 from deskwire.wecom.simulator.faults import FaultKind
 from tests.wecom.town import API, SECRET, STATE, Town
@@ -185,6 +186,35 @@ async def test_the_phone_knows_people_and_the_desks_door(browser: httpx.AsyncCli
     assert {"userid": "dengchao", "initials": "超群", "notes": ["out_of_scope"]}.items() <= next(
         person for person in state["people"] if person["userid"] == "dengchao"
     ).items()
+
+
+async def test_a_phone_shows_the_cards_of_its_owner_and_nobody_elses(
+    town: Town, browser: httpx.AsyncClient
+) -> None:
+    card = TextCard(
+        to=UserId("lina"),
+        agent_id=town.world.app.agent_id,
+        title="标题",
+        description="a<b",
+        url=f"{API}/h5/c/1?p=2",
+        button="查看",
+    )
+    async with town.client() as client:
+        msgid = await client.send(text_card(card))
+
+    found = (await browser.get("/_wecom/_sim/inbox?person=LINA")).json()
+    others = (await browser.get("/_wecom/_sim/inbox?person=zhangwei")).json()
+
+    assert others == {"cards": []}
+    [shown] = found["cards"]
+    assert shown == {
+        "msgid": msgid,
+        "at": town.clock.now_ms,
+        "title": "标题",
+        "description": "a&lt;b",
+        "url": card.url,
+        "button": "查看",
+    }
 
 
 async def test_a_phone_takes_the_browser_over_before_it_opens_a_page(

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from deskwire.wecom.simulator.faults import FaultKind
 from deskwire.wecom.simulator.guard import ASGIApp, LoopbackOnly, Receive, Scope, Send
+from deskwire.wecom.simulator.mailbox import Card
 from deskwire.wecom.simulator.pages import (
     Picker,
     initials,
@@ -87,6 +88,7 @@ def simulator_app(world: World, *, public_url: str, pause: Pause = asyncio.sleep
             *(Route(f"/{name}", _file) for name in _FILES),
             Route("/_sim/state", door.state),
             Route("/_sim/calls", door.calls),
+            Route("/_sim/inbox", door.inbox),
             Route("/_sim/person", door.pick, methods=["POST"]),
             Route("/_sim/faults", door.faults),
             Route("/_sim/faults", door.add_fault, methods=["POST"]),
@@ -198,6 +200,10 @@ class _Door:
         _remember(answer, request, person)
         return answer
 
+    async def inbox(self, request: Request) -> Response:
+        cards = self._world.inbox(request.query_params.get("person", ""))
+        return _json({"cards": [_card(card) for card in cards]})
+
     async def calls(self, request: Request) -> Response:
         after = request.query_params.get("after", "0")
         if not after.isdecimal():
@@ -292,6 +298,17 @@ def _shown(person: Person) -> dict[str, object]:
         "department": person.department,
         "position": person.position,
         "notes": notes_on(person),
+    }
+
+
+def _card(card: Card) -> dict[str, object]:
+    return {
+        "msgid": card.msgid,
+        "at": card.at_ms,
+        "title": card.title,
+        "description": card.description,
+        "url": card.url,
+        "button": card.button,
     }
 
 

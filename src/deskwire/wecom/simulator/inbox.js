@@ -169,6 +169,13 @@ function makePhone(number, person, state) {
     else if (kept) open(kept).catch(reportTrouble);
   };
 
+  phone.addEventListener("cards", ({ detail }) => {
+    const rows = detail.map((card) => cardRowOf(card, () => open(card.url).catch(reportTrouble)));
+    $(".cards", phone).replaceChildren(...rows);
+    $(".cards", phone).hidden = rows.length === 0;
+    $(".empty", phone).hidden = rows.length > 0;
+    rows.at(-1)?.scrollIntoView({ block: "nearest" });
+  });
   phone.setAttribute("aria-label", words.phoneOf(person.name));
   $(".app", phone).textContent = state.app;
   $(".enter", phone).addEventListener("click", () => open(state.entry).catch(reportTrouble));
@@ -203,6 +210,39 @@ function showPhones(person, state) {
 function tick() {
   const now = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" }).format(new Date());
   for (const clock of document.querySelectorAll(".clock")) clock.textContent = now;
+}
+
+// --- the cards -----------------------------------------------------------------------------------
+
+let shown = "";
+
+function cardRowOf(card, tapped) {
+  const row = copyOf("card");
+  $(".when", row).textContent = clockTime(card.at);
+  $(".title", row).textContent = plain(card.title);
+  $(".text", row).textContent = plain(card.description);
+  $(".more", row).textContent = card.button;
+  $("button", row).addEventListener("click", tapped);
+  return row;
+}
+
+/** A card's text as WeCom has it, without ever becoming HTML here. */
+function plain(text) {
+  return text
+    .replaceAll("<br>", "\n")
+    .replaceAll("&lt;", "<")
+    .replaceAll("&gt;", ">")
+    .replaceAll("&amp;", "&");
+}
+
+async function readInbox(person) {
+  const { cards } = await fetched(`_sim/inbox?person=${encodeURIComponent(person.userid)}`);
+  const now = cards.map((card) => card.msgid).join();
+  if (now === shown) return;
+  shown = now;
+  for (const phone of document.querySelectorAll(".phone")) {
+    phone.dispatchEvent(new CustomEvent("cards", { detail: cards }));
+  }
 }
 
 // --- the log -------------------------------------------------------------------------------------
@@ -246,8 +286,11 @@ function reportTrouble(error) {
   $("#trouble").hidden = !error;
 }
 
-function followLog() {
-  if (!document.hidden) readLog().catch(reportTrouble);
+function follow(person) {
+  if (document.hidden) return;
+  readLog()
+    .then(() => readInbox(person))
+    .catch(reportTrouble);
 }
 
 // --- beginning -----------------------------------------------------------------------------------
@@ -263,8 +306,8 @@ async function begin() {
   showPhones(person, state);
   tick();
   setInterval(tick, 10_000);
-  followLog();
-  setInterval(followLog, LOG_EVERY_MS);
+  follow(person);
+  setInterval(() => follow(person), LOG_EVERY_MS);
 }
 
 function beginOrRetry() {
