@@ -67,8 +67,9 @@ class Settings(BaseSettings):
     )
     origins: str = Field(
         default="",
-        description="Further origins under which the pages are reached, separated by commas. "
-        "Compared exactly; the pages lead from there to the public one.",
+        description="Further origins under which the desk is reached, separated by commas. "
+        "Compared exactly, port and all; their hosts and the public one are the only ones "
+        "answered. Pages lead from there to the public one.",
     )
     proxy: str = Field(
         default="",
