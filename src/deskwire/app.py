@@ -229,6 +229,10 @@ class Desk:
         )
         return Outbox(self.store, execute=self.execute, clock=self._clock, sender=sender)
 
+    def _is_sending(self) -> bool:
+        """Whether nothing but their own time holds pushes back."""
+        return self._wecom is not None and self._wecom.client.trouble is None
+
     def _is_flat_wanted(self, stream: str) -> bool:
         return self.manager.is_wanted(stream, WORD)
 
@@ -303,7 +307,7 @@ class Desk:
         api.include_router(passwords_router(agent, self.logins))
         api.include_router(agent_router(agent, reads, self.history))
         api.include_router(figures_router(agent, self.history))
-        doctor = Doctor(self.store, clock=self._clock, is_sending=self._wecom is not None)
+        doctor = Doctor(self.store, clock=self._clock, is_sending=self._is_sending)
         api.include_router(doctor_router(agent, doctor, self._traces))
         api.include_router(health_router(self._is_ready))
         add_pages(api, origins, self.configuration.static)

@@ -15,7 +15,7 @@ from deskwire.desk.marks import Mark
 from deskwire.desk.people import SYSTEM, Principal
 from deskwire.desk.refusals import Refusal
 from deskwire.flows.wecom_out import Outbox, Sender
-from deskwire.storage import marks, people, pushes
+from deskwire.storage import doctor, marks, people, pushes
 from deskwire.wecom.client import WeComClient
 from deskwire.wecom.simulator.faults import FaultKind
 from deskwire.wecom.simulator.mailbox import Card
@@ -186,6 +186,23 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_bytes(room: Mailro
     [card] = room.inbox()
     assert list(room.town.world.mailbox.requests) == [card.request] * 3
     assert [tuple(row) for row in room.rows("state, msgid")] == [("notified", card.msgid)]
+
+
+@on_sqlite
+async def test_while_nobody_knows_of_a_card_the_next_one_waits_as_after_any_other(
+    room: Mailroom,
+) -> None:
+    conv = await room.office.claimed()
+    await room.office.post(WANG, conv)
+    room.town.world.faults.add("message/send", FaultKind.REPLY_LOST, times=2)
+    await room.after(10)
+    await room.office.post(WANG, conv)
+    counts = []
+    for seconds in (2, 10, 47, 1):
+        await room.after(seconds)
+        counts.append(len(room.inbox()))
+
+    assert counts == [1, 1, 1, 2]
 
 
 @on_sqlite
@@ -503,3 +520,32 @@ async def test_a_desk_at_work_sends_by_itself(office: Office) -> None:
         [card] = site.wecom.inbox("wx-ann")
 
     assert card.url.startswith(f"{site.url}/h5/c/{conv}?p=")
+
+
+@on_sqlite
+async def test_whatever_became_of_pushes_no_invariant_is_broken(room: Mailroom) -> None:
+    office = room.office
+    room.town.world.add(Person(userid="wx-bo", name="bo", department="市场部", is_licensed=False))
+    convs = [await office.claimed(who) for who in (ANN, BO)]
+    office.now_ms += 1_000
+    for writer in (ANN, WANG):  # the question is one of an agent who hands it on in time
+        await office.post(writer, convs[0])
+    office.now_ms += 1_000
+    office.here(CHEN)
+    handing: dict[str, Any] = {"agent": "chen", "note": "换人", "stay": True}
+    await office.yes(WANG, "transfer_to_agent", convs[0], if_absent="refuse", **handing)
+    offer = office.offer_of(convs[0])
+    assert offer is not None
+    await office.yes(CHEN, "accept_offer", convs[0], offer_id=offer[0])
+    await office.post(WANG, convs[1])
+    await room.after(10)
+    await office.post(WANG, convs[1])
+    said = await office.post(WANG, convs[1])
+    await office.yes(WANG, "recall_message", convs[1], msg_id=said.result["msg_id"])
+    await room.after(600)
+
+    found = await doctor.examine(office.store, office.clock, is_sending=True)
+
+    assert {each.law: each.examples for each in found if each.count} == {}
+    assert [row[0] for row in room.rows()] == ["notified"]
+    assert [row[0] for row in room.rows(of="bo")] == ["failed"]

@@ -196,7 +196,11 @@ def worthy(events: Sequence[ev.Event], states: Sequence[Conversation], since: in
 
 
 def _is_theirs(each: Worthy, state: Conversation) -> bool:
-    """Whether they see it still: who has left is pushed nothing."""
+    """Whether they are told it still: who has left is not, nor of a question who has handed on."""
+    if each.push.why is Why.QUESTION and (
+        state.assignee is None or state.assignee.id != each.push.who.person
+    ):
+        return False
     part = state.sight.participation(each.push.who)
     return part is not None and part.left_at is None and part.visible_from <= each.position
 

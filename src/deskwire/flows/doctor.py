@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from deskwire.desk import access
 from deskwire.desk.checkup import Finding
@@ -16,9 +16,9 @@ BUSY = Refusal(Code.TRY_LATER, {"retry_after_s": 5})
 
 
 class Doctor:
-    """Examines the desk, one examination at a time. `is_sending`: the desk sends its pushes."""
+    """Examines the desk, one examination at a time. `is_sending()`: WeCom takes its pushes now."""
 
-    def __init__(self, store: Store, *, clock: Clock, is_sending: bool) -> None:
+    def __init__(self, store: Store, *, clock: Clock, is_sending: Callable[[], bool]) -> None:
         self._store = store
         self._clock = clock
         self._is_sending = is_sending
@@ -34,6 +34,6 @@ class Doctor:
             return BUSY
         self._is_busy = True
         try:
-            return await doctor.examine(self._store, self._clock, is_sending=self._is_sending)
+            return await doctor.examine(self._store, self._clock, is_sending=self._is_sending())
         finally:
             self._is_busy = False

@@ -494,6 +494,7 @@ async def _reachable(conn: Transaction, ids: set[Any]) -> set[tuple[str, str]]:
             person.c.person_id.in_(ids),
             person.c.wecom_userid.is_not(None),
             person.c.disabled_at.is_(None),
+            person.c.unreachable_at.is_(None),
         )
     )
     found = set()
