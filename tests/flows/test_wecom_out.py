@@ -125,6 +125,7 @@ async def test_who_is_away_gets_one_card_for_three_messages_and_no_word_of_a_not
     assert room.told("notified") == [{"person": "ann", "up_to": head}]
 
 
+@on_sqlite
 async def test_an_ack_within_ten_seconds_leaves_nothing_to_send(room: Mailroom) -> None:
     conv = await room.office.claimed()
     await room.office.post(WANG, conv)
@@ -283,6 +284,7 @@ async def test_an_outcome_under_an_older_lease_is_thrown_away(room: Mailroom) ->
 # Who cannot be reached, and faults ----------------------------------------------------------------
 
 
+@on_sqlite
 async def test_whom_wecom_does_not_reach_is_told_to_staff_and_left_alone_until_a_login(
     room: Mailroom,
 ) -> None:
@@ -396,6 +398,7 @@ async def test_without_a_seat_left_for_today_cards_wait_for_midnight(room: Mailr
     assert [tuple(row) for row in room.rows("state, due")] == [("armed", midnight)]
 
 
+@on_sqlite
 async def test_what_is_delivered_and_not_read_is_told_once_more_in_a_turn(room: Mailroom) -> None:
     office = room.office
     conv = await office.claimed()
@@ -415,6 +418,7 @@ async def test_what_is_delivered_and_not_read_is_told_once_more_in_a_turn(room: 
 # What was withdrawn, and who may not know ---------------------------------------------------------
 
 
+@on_sqlite
 async def test_a_count_falls_with_withdrawals_and_at_none_nothing_is_sent(room: Mailroom) -> None:
     conv, other = await room.office.claimed(), await room.office.claimed(BO)
     for where, count in ((conv, 3), (other, 1)):
