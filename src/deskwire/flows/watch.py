@@ -82,8 +82,8 @@ class DeskGate:
 
     async def logins(self, ids: Collection[port.LoginId]) -> Mapping[port.LoginId, port.LoginState]:
         async with self._store.reading() as conn:
-            found = await logins.by_ids(conn, ids)
-        return {port.LoginId(login_id): _state(record) for login_id, record in found.items()}
+            found = await logins.ends(conn, ids)
+        return {port.LoginId(login_id): _state(end) for login_id, end in found.items()}
 
     async def signs(self, stream: str) -> Sequence[Ephemeral]:
         return await self._signs(ev.Stream(stream))
@@ -130,14 +130,14 @@ def _permit(actor: Actor, name: str, sights: Mapping[str, access.Sight]) -> port
     return port.Permit(after=bounds.after, until=bounds.until) if bounds else None
 
 
-def _state(record: logins.LoginRecord) -> port.LoginState:
-    return port.LoginState(until_ms=record.expires, ended=_ended(record))
+def _state(end: logins.LoginEnd) -> port.LoginState:
+    return port.LoginState(until_ms=end.expires, ended=_ended(end))
 
 
-def _ended(record: logins.LoginRecord) -> str | None:
-    if record.is_disabled or record.why == logins.KICKED:
+def _ended(end: logins.LoginEnd) -> str | None:
+    if end.disabled_at is not None or end.why == logins.KICKED:
         return "disabled"
-    return "logged_out" if record.revoked else None
+    return "logged_out" if end.revoked else None
 
 
 def _loss(found: logins.Loss) -> port.Loss:

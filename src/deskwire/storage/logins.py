@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
@@ -59,6 +59,15 @@ class Loss:
     why: str
 
 
+class LoginEnd(NamedTuple):
+    """Times are Unix ms; `why` as in LoginRecord."""
+
+    expires: int
+    revoked: int | None
+    why: str | None
+    disabled_at: int | None  # the person
+
+
 async def create(conn: Transaction, secret_hash: bytes, record: LoginRecord) -> None:
     await conn.execute(
         insert(login).values(
@@ -88,6 +97,18 @@ async def by_secrets(
 
 async def by_ids(conn: Transaction, ids: Collection[str]) -> Mapping[str, LoginRecord]:
     return await _records(conn, login.c.login_id.in_(ids))
+
+
+async def ends(conn: Transaction, ids: Collection[str]) -> Mapping[str, LoginEnd]:
+    """When and how these end, as far as that is known: a light look at thousands of them."""
+    rows = await conn.execute(
+        select(
+            login.c.login_id, login.c.expires, login.c.revoked, login.c.why, person.c.disabled_at
+        )
+        .join(person, person.c.person_id == login.c.person)
+        .where(login.c.login_id.in_(ids))
+    )
+    return {login_id: LoginEnd(*how) for login_id, *how in rows}
 
 
 async def extend(conn: Transaction, login_id: str, *, now: int, expires: int) -> None:
