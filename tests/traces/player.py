@@ -53,12 +53,18 @@ class Dice:
 def play_client(reading: Reading, step: Step) -> Made:
     given = list(step.get("with", ()))
     if step["do"] == "receive":
-        lines = (frame if isinstance(frame, str) else json.dumps(frame) for frame in given[0])
-        given = ["\n".join(lines)]  # a text is no frame, and goes as it is
+        given = ["\n".join(_sent(frame) for frame in given[0])]
     outs: Sequence[Out] = getattr(reading, step["do"])(*given, step["at"])
     due_in = None if reading.due_at is None else reading.due_at - step["at"]
     made = {"out": [_client_out(out) for out in outs], "state": reading.state.kind}
     return as_json({**made, "due_in": due_in})
+
+
+def _sent(frame: Any) -> str:
+    """As JSON.stringify has it, for its size counts. A text is no frame, and goes as it is."""
+    if isinstance(frame, str):
+        return frame
+    return json.dumps(frame, ensure_ascii=False, separators=(",", ":"))
 
 
 def _client_out(out: Out) -> Made:
