@@ -270,6 +270,16 @@ class Office:
         )
         return (found[0][0], found[0][1]) if found else None
 
+    async def offered(self) -> tuple[str, str]:
+        """A conversation that is offered to 王, and the offer."""
+        self.offering()
+        self.here(WANG)
+        conv = await self.opened()
+        await self.settle()
+        offer = self.offer_of(conv)
+        assert offer is not None
+        return conv, offer[0]
+
     def status(self, conv: str) -> str:
         return str(self.one("SELECT status FROM conversation WHERE conv_id = ?", conv))
 

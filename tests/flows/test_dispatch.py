@@ -59,15 +59,10 @@ async def test_whoever_takes_an_offer_is_asked_for_the_next(office: Office) -> N
 
 
 async def test_an_offer_is_taken_once_and_the_loser_is_told(office: Office) -> None:
-    office.offering()
-    office.here(WANG)
-    conv = await office.opened()
-    await office.settle()
-    offer = office.offer_of(conv)
-    assert offer is not None
+    conv, offer = await office.offered()
     await office.yes(CHEN, "claim_conversation", conv)
 
-    late = await office.no(WANG, "accept_offer", conv, offer_id=offer[0])
+    late = await office.no(WANG, "accept_offer", conv, offer_id=offer)
 
     assert late.code is Code.OFFER_OVER
     assert office.sql("SELECT outcome FROM offer") == [("withdrawn",)]

@@ -119,13 +119,8 @@ async def test_another_unclosed_conversation_is_looked_for_in_the_group_it_would
 
 
 async def test_whoever_declined_is_cooling_off_for_five_minutes(office: Office) -> None:
-    office.offering()
-    office.here(WANG)
-    conv = await office.opened()
-    await office.settle()
-    offer = office.offer_of(conv)
-    assert offer is not None
-    await office.yes(WANG, "decline_offer", conv, offer_id=offer[0])
+    conv, offer = await office.offered()
+    await office.yes(WANG, "decline_offer", conv, offer_id=offer)
 
     seen = []
     for later in (299_999, 300_000):

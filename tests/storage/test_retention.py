@@ -67,13 +67,8 @@ async def test_an_event_goes_with_its_last_place(office: Office) -> None:
 
 
 async def test_the_end_of_an_offer_stays_for_the_audit(office: Office) -> None:
-    office.offering()
-    office.here(WANG)
-    conv = await office.opened()
-    await office.settle()
-    offer = office.offer_of(conv)
-    assert offer is not None
-    await office.yes(WANG, "decline_offer", conv, offer_id=offer[0], reason="忙")
+    conv, offer = await office.offered()
+    await office.yes(WANG, "decline_offer", conv, offer_id=offer, reason="忙")
 
     for name in ("agent:wang", "queue:support"):
         await trimmed(office, name, START + 1)

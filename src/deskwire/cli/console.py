@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 
 from deskwire.settings import Settings, SettingsFault
-from deskwire.storage.engine import DatabaseUrl, sqlite_at
+from deskwire.storage.engine import DatabaseUrl, Store, sqlite_at
 from deskwire.storage.migrate import Standing
 
 DATA_DIR = (
@@ -40,6 +40,15 @@ def database(given: Settings, data_dir: Path | None) -> str | DatabaseUrl:
     if given.database_url is not None and data_dir is None:
         return given.database_url.get_secret_value()
     return sqlite_at((data_dir or given.data_dir).absolute() / "desk.db")
+
+
+def opened(given: Settings, data_dir: Path | None) -> tuple[str | DatabaseUrl, Store]:
+    """That database, and the desk's rows in it. What names no database ends the process."""
+    try:
+        url = database(given, data_dir)
+        return url, Store(url)
+    except ValueError as fault:
+        fail(f"DESKWIRE_DATABASE_URL: {fault}.")
 
 
 def files(given: Settings, data_dir: Path | None) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from deskwire.cli.console import DATA_DIR, database, fail, insist_on_schema, settings
+from deskwire.cli.console import DATA_DIR, fail, insist_on_schema, opened, settings
 from deskwire.settings import Settings, SettingsFault
 from deskwire.storage import doctor as rows
 from deskwire.storage import migrate
@@ -24,11 +24,7 @@ def doctor(data_dir: Path | None = typer.Option(None, help=DATA_DIR)) -> None:
     """
     given = settings()
     is_sending = _is_sending(given)
-    try:
-        url = database(given, data_dir)
-        store = Store(url)
-    except ValueError as fault:
-        fail(f"DESKWIRE_DATABASE_URL: {fault}.")
+    url, store = opened(given, data_dir)
     try:
         insist_on_schema(migrate.standing(url))
         is_durable, findings = asyncio.run(_examined(store, is_sending))

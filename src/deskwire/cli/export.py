@@ -17,7 +17,7 @@ from typing import Any, Final
 import typer
 
 from deskwire.app import now_ms
-from deskwire.cli.console import DATA_DIR, database, fail, files, insist_on_schema, settings
+from deskwire.cli.console import DATA_DIR, fail, files, insist_on_schema, opened, settings
 from deskwire.storage import attachments, migrate
 from deskwire.storage import export as storage
 from deskwire.storage.engine import Store, StoreUnavailable, Transaction
@@ -38,11 +38,7 @@ def export(
     """
     os.umask(0o077)  # messages and notes are for the owner alone
     given = settings()
-    try:
-        url = database(given, data_dir)
-        store = Store(url)
-    except ValueError as fault:
-        fail(f"DESKWIRE_DATABASE_URL: {fault}.")
+    url, store = opened(given, data_dir)
     try:
         insist_on_schema(migrate.standing(url))
         facts = {"format": FORMAT, "at": now_ms(), "schema": migrate.revision_of(url)}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import typer
 
-from deskwire.cli.console import DATA_DIR, database, fail, settings
+from deskwire.cli.console import DATA_DIR, fail, opened, settings
 from deskwire.storage import migrate as schema
-from deskwire.storage.engine import DatabaseUrl, Store, StoreInUse, StoreUnavailable
+from deskwire.storage.engine import DatabaseUrl, StoreInUse, StoreUnavailable
 from deskwire.storage.migrate import Standing
 
 
@@ -41,11 +41,7 @@ def migrate(
     if restored and direction is Direction.DOWN:
         fail("--restored goes with up.")
     os.umask(0o077)  # a new file is its owner's alone
-    try:
-        url = database(settings(), data_dir)
-        store = Store(url)
-    except ValueError as fault:
-        fail(f"DESKWIRE_DATABASE_URL: {fault}.")
+    url, store = opened(settings(), data_dir)
     try:
         store.hold()
         _move(url, direction)
