@@ -36,6 +36,12 @@ def raised(mark: Mark, *, delivered: int, read: int, head: int, now: int) -> Mar
     )
 
 
+def own_of(stored: Iterable[Mark], who: Principal) -> Mark:
+    """This person's among the marks of a stream; where there is none yet, one at 0."""
+    own = (mark for mark in stored if (mark.realm, mark.person) == who)
+    return next(own, Mark(realm=who.realm, person=who.person))
+
+
 def status_of(position: int, mark: Mark) -> str:
     """How far a message at this position has come with one reader."""
     if position <= mark.read:

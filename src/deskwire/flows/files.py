@@ -22,11 +22,7 @@ from deskwire.desk.rates import UPLOADS, too_many
 from deskwire.desk.refusals import Code, Refusal
 from deskwire.desk.uploads import HEAD_BYTES, STAGED_BYTES_MAX, clean_name, look
 from deskwire.storage import attachments, conversations, people
-from deskwire.storage.engine import (
-    Store,
-    StoreLost,
-    Transaction,
-)
+from deskwire.storage.engine import Store, StoreLost, Transaction
 from deskwire.storage.files import FileStore, Incoming
 
 AT_ONCE_MAX: Final = 64  # uploads under way in this process, each with half a MiB of its own

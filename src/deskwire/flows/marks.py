@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from deskwire import telemetry
 from deskwire.desk import access
 from deskwire.desk import events as ev
-from deskwire.desk.marks import Mark, Rise, as_employees_see, raised, rises
+from deskwire.desk.marks import Mark, Rise, as_employees_see, own_of, raised, rises
 from deskwire.desk.people import PersonId, Principal, Realm
 from deskwire.realtime.frames import Ephemeral
 from deskwire.realtime.gate import Acked, MarkedRead, Report
@@ -149,7 +149,7 @@ class Marks:
             if not _counts(who, stream, sights):
                 continue
             mark = raised(
-                _own(stored.get(stream, ()), who),
+                own_of(stored.get(stream, ()), who),
                 delivered=waiting.delivered,
                 read=waiting.read,
                 head=heads[stream].position,
@@ -167,11 +167,6 @@ def _counts(who: Principal, stream: ev.Stream, sights: Mapping[str, access.Sight
         return stream == ev.personal_stream(who)
     sight = sights.get(conv_id)
     return sight is not None and sight.has(who)
-
-
-def _own(stored: Sequence[Mark], who: Principal) -> Mark:
-    found = (mark for mark in stored if (mark.realm, mark.person) == who)
-    return next(found, Mark(realm=who.realm, person=who.person))
 
 
 def _conversations(streams: Sequence[ev.Stream]) -> set[str]:

@@ -11,12 +11,11 @@ from collections import deque
 from typing import Final, TypeAlias
 
 from deskwire.realtime.frames import EVENT_FRAME_BYTES_MAX, Framed, FramedSign
-from deskwire.realtime.limits import Limits
+from deskwire.realtime.limits import EVENT_ON_WIRE_BYTES_MAX, Limits
 from deskwire.realtime.log import Stream
 
 # A `live` is made outside, so this much is taken off the room for it.
 LIVE_BYTES_MAX: Final = EVENT_FRAME_BYTES_MAX
-EVENT_ON_WIRE_BYTES_MAX: Final = EVENT_FRAME_BYTES_MAX + 10  # with its WebSocket header
 _SHED_FIRST: Final = frozenset(("typing", "viewing"))
 
 Item: TypeAlias = Framed | Stream  # a frame, or the stream whose `live` is due

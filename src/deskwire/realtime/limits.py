@@ -11,7 +11,7 @@ from typing import Final
 
 from deskwire.realtime import frames
 
-_EVENT_ON_WIRE_BYTES: Final = frames.EVENT_FRAME_BYTES_MAX + 10  # with its WebSocket header
+EVENT_ON_WIRE_BYTES_MAX: Final = frames.EVENT_FRAME_BYTES_MAX + 10  # with its WebSocket header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +54,10 @@ class Limits:
     def __post_init__(self) -> None:
         """One event has to fit, or a watch could wait for ever."""
         for name in ("waiting_bytes", "unacked_bytes"):
-            if getattr(self, name) < _EVENT_ON_WIRE_BYTES:
+            if getattr(self, name) < EVENT_ON_WIRE_BYTES_MAX:
                 raise ValueError(f"{name} is below the bound of one event frame")
 
     @property
     def half_window_bytes(self) -> int:
         """Unacknowledged at most where half the window counts as free, as then any event fits."""
-        return min(self.unacked_bytes // 2, self.unacked_bytes - _EVENT_ON_WIRE_BYTES)
+        return min(self.unacked_bytes // 2, self.unacked_bytes - EVENT_ON_WIRE_BYTES_MAX)

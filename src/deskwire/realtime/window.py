@@ -81,8 +81,9 @@ class Window:
     def part(self, stream: Stream, watch: Watch) -> None:
         """The watch is over. What it wrote may still be under way, and be acknowledged later."""
         self._release(watch)
-        if watch.written[1] > watch.acked:
-            self._parted[stream] = watch.written
+        written = watch.written
+        if written[1] > watch.acked:
+            self._parted[stream] = written
             if len(self._parted) > self._events_max:
                 del self._parted[next(iter(self._parted))]
 

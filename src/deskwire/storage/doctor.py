@@ -35,7 +35,7 @@ from deskwire.desk.deadlines import DAY_MS, SWEEP_MS, TimerKind
 from deskwire.desk.messages import Withdrawn
 from deskwire.desk.office_commands import SaveAgent
 from deskwire.desk.people import Realm
-from deskwire.storage import office
+from deskwire.storage import office, pushes
 from deskwire.storage.due import Clock
 from deskwire.storage.engine import Store, Transaction
 from deskwire.storage.tables import (
@@ -47,7 +47,6 @@ from deskwire.storage.tables import (
     mark,
     message,
     offer,
-    person,
     push,
     searchable,
     stream,
@@ -459,11 +458,11 @@ async def _unpushed(conn: Transaction, due: Sequence[Worthy]) -> list[str]:
     names = {each.push.stream for each in due}
     delivered = await _highest(conn, mark, mark.c.delivered, names)
     covered = await _highest(conn, push, push.c.last, names)
-    reachable = await _reachable(conn, {each.push.who.person for each in due})
+    reachable = await pushes.reachable(conn, {each.push.who for each in due})
     return [
         f"{each.push.stream} {each.push.who.realm.value}:{each.push.who.person}"
         for each in due
-        if (each.push.who.realm.value, each.push.who.person) in reachable
+        if each.push.who in reachable
         and each.position > max(delivered.get(_key(each), 0), covered.get(_key(each), 0))
     ]
 
@@ -484,22 +483,3 @@ async def _highest(
         select(*key, func.max(column)).where(of.c.stream_id.in_(names)).group_by(*key)
     )
     return {(row[0], row[1], row[2]): row[3] for row in rows}
-
-
-async def _reachable(conn: Transaction, ids: set[Any]) -> set[tuple[str, str]]:
-    rows = await conn.execute(
-        select(person.c.person_id, agent.c.pushes)
-        .select_from(person.outerjoin(agent, agent.c.person_id == person.c.person_id))
-        .where(
-            person.c.person_id.in_(ids),
-            person.c.wecom_userid.is_not(None),
-            person.c.disabled_at.is_(None),
-            person.c.unreachable_at.is_(None),
-        )
-    )
-    found = set()
-    for row in rows:
-        found.add((Realm.EMPLOYEE.value, row.person_id))
-        if row.pushes:
-            found.add((Realm.AGENT.value, row.person_id))
-    return found

@@ -109,7 +109,7 @@ async def look(conn: Transaction, ours: Claim, now: int, *, seats: int) -> Looke
     reader = await people.actor(conn, who)
     mark = (await marks.of_principal(conn, who, [name])).get(name)
     wrote_at = await pushes.wrote_at_of(conn, who, name)
-    past = await _past(conn, row, mark, wrote_at)
+    past = await _past(conn, who, name, row.push_id, mark=mark, wrote_at=wrote_at)
     waiting = _with_untold(pushes.covers(row), past)
     sent = await _sent_to(conn, who.person, now)
     due = due_at(waiting, gap=past.gap, sent=sent, wrote_at=wrote_at, settings=settings)
@@ -146,17 +146,23 @@ class _Past:
     untold_from: int | None
 
 
-async def _past(conn: Transaction, row: Row[Any], mark: Mark | None, wrote_at: int | None) -> _Past:
+async def _past(
+    conn: Transaction,
+    who: Principal,
+    name: ev.Stream,
+    push_id: str,
+    *,
+    mark: Mark | None,
+    wrote_at: int | None,
+) -> _Past:
     """How the pushes of this key went before: the newest that may have been seen, and those since
     of which nobody knows.
     """
     before = await conn.execute(
         select(push)
         .where(
-            push.c.stream_id == row.stream_id,
-            push.c.realm == row.realm,
-            push.c.person == row.person,
-            push.c.push_id != row.push_id,
+            *pushes.of_key(who, name),
+            push.c.push_id != push_id,
             push.c.tried_at.is_not(None),
         )
         .order_by(push.c.tried_at.desc())

@@ -120,7 +120,7 @@ async def _is_reminded(conn: Transaction, who: Principal, stream: Stream) -> boo
     wrote_at = await wrote_at_of(conn, who, stream)
     rows = await conn.execute(
         select(push.c.whys).where(
-            *_of_key(who, stream),
+            *of_key(who, stream),
             push.c.state != ARMED,
             push.c.tried_at > (wrote_at or 0),
         )
@@ -191,13 +191,14 @@ async def waiting_of(conn: Transaction, who: Principal, stream: Stream) -> tuple
 async def _stored(conn: Transaction, who: Principal, stream: Stream) -> _Stored | None:
     row = (
         await conn.execute(
-            select(push).where(*_of_key(who, stream), push.c.state == ARMED).with_for_update()
+            select(push).where(*of_key(who, stream), push.c.state == ARMED).with_for_update()
         )
     ).one_or_none()
     return _Stored(row.push_id, covers(row), row.due) if row else None
 
 
-def _of_key(who: Principal, stream: Stream) -> tuple[ColumnElement[bool], ...]:
+def of_key(who: Principal, stream: Stream) -> tuple[ColumnElement[bool], ...]:
+    """The pushes of one key, whatever has become of them."""
     return (
         push.c.realm == who.realm.value,
         push.c.person == who.person,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Table, and_, delete, exists, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, select, tuple_, update
 
 from deskwire.desk.events import TYPE_OF, OfferClosed, Stream
 from deskwire.storage import dialects
@@ -26,24 +26,22 @@ _EXPLAINS: Final = TYPE_OF[OfferClosed].name
 
 async def forget_commands(conn: Transaction, before: int) -> int:
     """Forget ids that were used before this time (Unix ms), at most 500. How many there were."""
-    return await _forget(conn, command, before)
+    return await _forget(conn, command, command.c.at, before)
 
 
 async def forget_originals(conn: Transaction, before: int) -> int:
     """Destroy what was recalled before this time (Unix ms), at most 500. How many there were."""
-    return await _forget(conn, withdrawn_original, before)
+    return await _forget(conn, withdrawn_original, withdrawn_original.c.at, before)
 
 
 async def forget_pushes(conn: Transaction, before: int) -> int:
     """Forget pushes that were settled before this time (Unix ms), at most 500. How many."""
-    old = select(push.c.push_id).where(push.c.settled_at < before).limit(ROWS_MAX)
-    gone = await conn.execute(delete(push).where(push.c.push_id.in_(old)))
-    return gone.rowcount
+    return await _forget(conn, push, push.c.settled_at, before)
 
 
-async def _forget(conn: Transaction, table: Table, before: int) -> int:
+async def _forget(conn: Transaction, table: Table, at: ColumnElement[int], before: int) -> int:
     key = list(table.primary_key)
-    old = select(*key).where(table.c.at < before).order_by(table.c.at).limit(ROWS_MAX)
+    old = select(*key).where(at < before).order_by(at).limit(ROWS_MAX)
     gone = await conn.execute(delete(table).where(tuple_(*key).in_(old)))
     return gone.rowcount
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Row
 
 from deskwire.desk import events as ev
-from deskwire.desk.marks import Mark, status_of
+from deskwire.desk.marks import Mark, own_of, status_of
 from deskwire.desk.people import PersonId, Principal, Realm
 from deskwire.storage import log, marks
 from deskwire.storage.engine import Transaction
@@ -124,9 +124,7 @@ async def _reader(
 ) -> Reader:
     who = Principal(Realm(member.realm), PersonId(member.person_id))
     name, position = _place(who, member, ev.conv_stream(row.conv_id), places)
-    nothing = Mark(realm=who.realm, person=who.person)
-    own = (mark for mark in stored.get(name, ()) if (mark.realm, mark.person) == who)
-    mark = next(own, nothing)
+    mark = own_of(stored.get(name, ()), who)
     is_author = who == (row.realm, row.person_id)
     told = [] if position is None or is_author else outcomes.get(who.person, ())
     return Reader(
