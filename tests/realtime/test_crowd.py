@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deskwire.realtime.crowd import Crowd
 from deskwire.realtime.frames import JOINED_FRAMES_MAX, Framed
+from deskwire.realtime.turn import PRESSURE_S
 
 
 @dataclass(eq=False)
@@ -102,6 +104,35 @@ async def test_while_bursts_follow_each_other_a_whole_one_is_one_write() -> None
     await asyncio.sleep(0)
 
     assert li.writes == [b"".join(wires([3, 4, 5]))]
+
+
+async def test_a_frame_that_others_are_said_to_follow_waits_for_them() -> None:
+    crowd, (li,) = crowd_of("li")
+
+    crowd.send(frame(1), more=True)
+    crowd.send(frame(2))
+    assert li.writes == []
+    await asyncio.sleep(0)
+
+    assert li.writes == [b"".join(wires([1, 2]))]
+
+
+async def test_bursts_stay_joined_even_if_somebody_enters_while_they_are_pending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = 0.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock)
+    crowd, (li,) = crowd_of("li")
+
+    for first in (1, 3, 5):
+        li.writes.clear()
+        for number in (first, first + 1):
+            crowd.send(frame(number))
+        crowd.hand_on()
+        await asyncio.sleep(0)
+        clock += PRESSURE_S * 0.8
+
+    assert li.writes == [b"".join(wires([5, 6]))]
 
 
 async def test_a_full_bundle_does_not_wait_for_the_turns_end() -> None:

@@ -35,6 +35,7 @@ class Crowd(Generic[M]):
         self._people: Counter[Hashable] = Counter()  # of those in step
         self._pending: list[bytes] = []  # for all in step, until the turn ends
         self._pending_bytes = 0
+        self._joined = 0  # frames that were pending in this turn and have left before its end
         self._wrote_in = 0  # the turn
         self._turn: Turn | None = None
 
@@ -84,14 +85,17 @@ class Crowd(Generic[M]):
         self._apart[member] = None
         return tuple(self._pending)
 
-    def send(self, frame: Framed) -> int:
-        """To all in step; returns how many. The first of a turn leaves at once."""
+    def send(self, frame: Framed, *, more: bool = False) -> int:
+        """To all in step; returns how many. The first of a turn leaves at once, unless `more` says
+        that others follow it in the same turn.
+        """
         if not self._writes:
             return 0
         turn = self._turn_of_this_loop()
         if not turn.is_open:
             turn.begin()
-        if not (self._pending or turn.is_pressed or self._wrote_in == turn.number):
+        waits = self._pending or more or turn.is_pressed or self._wrote_in == turn.number
+        if not waits:
             self._wrote_in = turn.number
             return self._write(frame.wire)
         if not self._pending:
@@ -100,26 +104,31 @@ class Crowd(Generic[M]):
         self._pending_bytes += frame.size
         count = len(self._writes)
         if self._pending_bytes > JOINED_BYTES_MAX or len(self._pending) >= JOINED_FRAMES_MAX:
-            self.flush()
+            self.hand_on()
         return count
 
     def make_room(self, size: int, bytes_max: int) -> None:
         """Pending and `size` more are within `bytes_max` afterwards, or nothing is pending."""
         if self._pending_bytes + size > bytes_max:
-            self.flush()
+            self.hand_on()
 
     def flush(self) -> int:
+        """With the end of the turn: whoever left before was in company too."""
+        self.hand_on()
+        frames, self._joined = self._joined, 0
+        return frames
+
+    def hand_on(self) -> None:
+        """What is pending leaves now, in one write to each."""
         pending = self._pending
         if not pending:
-            return 0
-        data = pending[0] if len(pending) == 1 else b"".join(pending)
-        frames = len(pending)
+            return
+        self._joined += len(pending)
         self._pending, self._pending_bytes = [], 0
-        self._write(data)
+        self._write(pending[0] if len(pending) == 1 else b"".join(pending))
         waiting, self._waiting = self._waiting, {}
         for member, write in waiting.items():
             self.enter(member, write)
-        return frames
 
     def _write(self, data: bytes) -> int:
         """Over a copy: who falls behind leaves meanwhile, with the frame taken."""
@@ -140,6 +149,6 @@ class Crowd(Generic[M]):
     def _turn_of_this_loop(self) -> Turn:
         loop = asyncio.get_running_loop()
         if self._turn is None or self._turn.loop is not loop:
-            self._turn, self._wrote_in = Turn(loop), 0
+            self._turn, self._wrote_in, self._joined = Turn(loop), 0, 0
             self._pending, self._pending_bytes = [], 0
         return self._turn

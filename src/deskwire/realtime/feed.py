@@ -21,7 +21,7 @@ from deskwire.realtime.frames import FramedPage, UnwatchedWhy, frame_event
 from deskwire.realtime.gate import ConnectionId, Gate, Loss, Narrowed, Permits, Principal
 from deskwire.realtime.hub import Channel, Hub
 from deskwire.realtime.limits import Limits
-from deskwire.realtime.log import Head, Log, Page, Stream
+from deskwire.realtime.log import Head, Log, Page, Stream, Written
 from deskwire.realtime.plain import PlainConnection
 from deskwire.realtime.stride import Stride
 from deskwire.realtime.tasks import Tasks
@@ -211,7 +211,7 @@ class Feed:
     def _take(self, channel: Channel[StreamConnection], page: Page) -> None:
         for written in page.events:
             if channel.watchers:  # an offer may end the last of them
-                self._fan_out(channel, written.position, written.body, written.voids)
+                self._fan_out(channel, written, more=written is not page.events[-1])
 
     async def _take_in_turns(self, channel: Channel[StreamConnection], page: Page) -> None:
         offers = 0
@@ -220,18 +220,17 @@ class Feed:
             moved = channel.epoch != epoch or written.position != channel.head + 1
             if moved or not channel.watchers:
                 return
-            self._fan_out(channel, written.position, written.body, written.voids)
+            self._fan_out(channel, written, more=written is not page.events[-1])
             offers += self._offers(channel)
             if offers >= OFFERS_PER_TURN:
                 offers = 0
                 await asyncio.sleep(0)
 
-    def _fan_out(
-        self, channel: Channel[StreamConnection], position: int, body: bytes, voids: int | None
-    ) -> None:
+    def _fan_out(self, channel: Channel[StreamConnection], written: Written, *, more: bool) -> None:
         """Framed once, kept, and handed to each watcher. No await: none can be skipped."""
         assert channel.epoch is not None, "a channel is filled once its head is known"
-        event = frame_event(channel.stream, channel.epoch, position, body, voids)
+        position = written.position
+        event = frame_event(channel.stream, channel.epoch, position, written.body, written.voids)
         self.counts.events += 1
         if not event.readable:
             self.counts.unreadable += 1
@@ -239,7 +238,7 @@ class Feed:
         self._hub.keep(channel, event)
         now = self._now()
         stride = self._stride(channel)
-        if stride is not None and stride.send(event) == len(channel.watchers):
+        if stride is not None and stride.send(event, more=more) == len(channel.watchers):
             return
         for connection in tuple(channel.watchers.values()):
             if stride is None:

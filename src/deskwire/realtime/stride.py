@@ -57,7 +57,7 @@ class Stride(Generic[W]):
 
     def enter(self, watcher: W, write: BareWrite) -> None:
         """It has everything up to `position`, nothing of its own waits, half its window is free."""
-        self._crowd.flush()  # what is pending it has already
+        self._crowd.hand_on()  # what is pending it has already
         self._crowd.add(watcher)
         self._crowd.enter(watcher, write)
         self._booked[watcher] = (self._events, self._bytes)
@@ -88,8 +88,10 @@ class Stride(Generic[W]):
         self._booked.move_to_end(watcher)
         watcher.book(self.stream, list(islice(self._sizes, first, None)), self.position)
 
-    def send(self, event: FramedEvent) -> int:
-        """The stream's next event to all in step; returns how many took it so."""
+    def send(self, event: FramedEvent, *, more: bool = False) -> int:
+        """The stream's next event to all in step; returns how many took it so. `more` follow it
+        in this turn: they leave together.
+        """
         if (event.epoch, event.position) != (self.epoch, self.position + 1):
             self._begin_anew()
             self.epoch = event.epoch
@@ -103,7 +105,7 @@ class Stride(Generic[W]):
         self._events += 1
         self._bytes += event.frame.size
         self._sizes.append(event.frame.size)
-        return self._crowd.send(event.frame)
+        return self._crowd.send(event.frame, more=more)
 
     def _make_room(self, size: int) -> None:
         """Whoever could be written more than its window holds books first, and leaves if it must.
