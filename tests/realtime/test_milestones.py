@@ -7,15 +7,17 @@ import pytest
 
 from deskwire.realtime.connection import Closed, Opened
 from deskwire.realtime.gate import ConnectionId
-from deskwire.realtime.milestones import Milestones
+from deskwire.realtime.milestones import YOUNG, Milestones
 from tests.realtime.nodes import LI
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays_frozen() -> Iterator[None]:
+def _the_collector_stays_as_it_was() -> Iterator[None]:
+    thresholds = gc.get_threshold()
     gc.unfreeze()
     yield
     gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 def opened(number: int) -> Opened:
@@ -59,3 +61,14 @@ def test_a_connection_that_never_opened_does_not_count() -> None:
         milestones.heard(closed(number))
 
     assert gc.get_freeze_count() > 0
+
+
+@pytest.mark.parametrize("before, after", [(700, YOUNG), (YOUNG + 1, YOUNG + 1), (0, 0)])
+def test_young_passes_are_made_seldom_but_what_the_app_has_set_stands(
+    before: int, after: int
+) -> None:
+    gc.set_threshold(before, 7, 9)
+
+    Milestones()
+
+    assert gc.get_threshold() == (after, 7, 9)
