@@ -41,6 +41,7 @@ class Milestones:
             self._open.add(hook.connection)
             if len(self._open) >= self._frozen_at + self._every:
                 self._frozen_at = len(self._open)
+                gc.collect(1)  # what is young and dead would be set aside as well
                 gc.freeze()
         elif isinstance(hook, Closed):
             self._open.discard(hook.connection)
