@@ -2,8 +2,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
-from deskwire.storage.gathering import AT_ONCE_MAX, Gathering
+import pytest
+
+from deskwire.storage.gathering import AT_ONCE_MAX, COMPANY, Gathering
+from tests.realtime.simloop import SIMULATED
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return SIMULATED
 
 
 def asks(gathering: Gathering[int, int], question: int) -> asyncio.Task[int]:
@@ -43,6 +52,23 @@ async def test_who_asks_while_one_is_under_way_shares_the_next() -> None:
 
     assert await asyncio.gather(*asking) == [10, 20, 30]
     assert slow.batches == [[1], [2, 3]]
+
+
+async def test_in_a_storm_the_next_read_gathers_for_a_moment() -> None:
+    slow = Slow()
+    gathering = Gathering(slow.answer)
+    asking = [asks(gathering, 0)]
+    await turns()
+    asking += [asks(gathering, n) for n in range(1, COMPANY + 1)]
+    await turns()
+    slow.may_answer.set()
+    await turns()
+    assert slow.batches == [[0]]
+
+    asking.append(asks(gathering, 99))
+    await asyncio.gather(*asking)
+
+    assert slow.batches == [[0], [*range(1, COMPANY + 1), 99]]
 
 
 async def test_a_question_after_all_were_answered_begins_anew() -> None:

@@ -24,6 +24,7 @@ from deskwire.storage.engine import Store, StoreUnavailable, Transaction, surviv
 
 LEASE_MS = int(LEASE_TTL_S * 1000)
 AGAIN_S = 1.0
+PAUSE_S = 0.1  # between two writes: a storm of arrivals is few of them
 
 _KIND = TimerKind.AGENT_LOST.value
 _log = telemetry.logger("flows")
@@ -111,6 +112,7 @@ class Attendance:
         until = asyncio.get_running_loop().time() + BEAT_MS / 1000
         while await self._is_something_before(until):
             await uncut(self.flush())
+            await asyncio.sleep(PAUSE_S)
 
     async def _is_something_before(self, until: float) -> bool:
         try:

@@ -1,7 +1,7 @@
 """Many who ask at once are one question: while one read is under way, the next one gathers.
 
 In a quiet hour everybody is asked for alone and at once; in a storm of arrivals a read serves all
-who came during the one before it.
+who came during the one before it, and somewhat after.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ Answer = TypeVar("Answer")
 _Batch: TypeAlias = list[tuple[Asked, asyncio.Future[Answer]]]
 
 AT_ONCE_MAX = 250
+# Whoever has so much company when a read ends is in a storm: the next read gathers for a moment.
+COMPANY = 4
+PAUSE_S = 0.02
 
 
 class Gathering(Generic[Asked, Answer]):
@@ -43,6 +46,8 @@ class Gathering(Generic[Asked, Answer]):
             while self._waiting:
                 batch, self._waiting = self._waiting[:AT_ONCE_MAX], self._waiting[AT_ONCE_MAX:]
                 await self._serve(batch)
+                if COMPANY <= len(self._waiting) < AT_ONCE_MAX:
+                    await asyncio.sleep(PAUSE_S)
         finally:
             self._running = None
             left, self._waiting = [*batch, *self._waiting], []
