@@ -30,7 +30,7 @@ class Plan:
     company_s: float = 4.0
     bursts_per_s: float = 1.0  # slow enough for each to be over before the next
     push_s: float = 1.0
-    stalled_s: float = 5.0
+    stalled_s: float = 12.0
     stalled_per_s: float = 25.0
     missed: int = 20
     window_ms: int = 1_000  # in which those who were cut come back

@@ -15,13 +15,13 @@ from deskwire.realtime.connection import Closed, Hook, Opened
 from deskwire.realtime.gate import ConnectionId
 
 EVERY: Final = 500  # connections
-YOUNG: Final = 20_000  # objects, about what EVERY connections are
+YOUNG: Final = 50_000  # objects, more than EVERY connections are: theirs are looked at once
 
 
 class Milestones:
     """Give `heard` to `ConnectionManager.on`. One per process: the collector is the process's.
 
-    Making one raises the collector's first threshold to 20,000, unless it is higher or 0 (off).
+    Making one raises the collector's first threshold to 50,000, unless it is higher or 0 (off).
     """
 
     def __init__(self, every: int = EVERY) -> None:
