@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -283,6 +284,20 @@ async def test_a_body_that_is_no_json_keeps_the_stream_dense() -> None:
         assert peer.positions("desk") == [1, 2]
         assert peer.all("event")[0]["event"]["type"] == "unreadable"
         assert it.manager.stats().events_unreadable == 1
+
+
+async def test_a_body_that_is_no_json_is_counted_and_logged_from_a_page_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with node() as it:
+        it.log.append("desk", b"{broken")
+
+        with caplog.at_level(logging.ERROR, "deskwire.realtime"):
+            peer = await it.peer(LI, {"desk": [EPOCH, 0]})
+
+        assert peer.all("event")[0]["event"]["type"] == "unreadable"
+        assert it.manager.stats().events_unreadable == 1
+        assert "event_unreadable stream='desk' position=1" in caplog.text
 
 
 # --- a store that fails --------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from deskwire import telemetry
 from deskwire.realtime.codes import Code
 from deskwire.realtime.connection import StreamConnection
-from deskwire.realtime.frames import FramedPage, UnwatchedWhy, frame_event
+from deskwire.realtime.frames import FramedEvent, FramedPage, UnwatchedWhy, frame_event
 from deskwire.realtime.gate import ConnectionId, Gate, Loss, Narrowed, Permits, Principal
 from deskwire.realtime.hub import Channel, Hub
 from deskwire.realtime.limits import Limits
@@ -229,12 +229,8 @@ class Feed:
     def _fan_out(self, channel: Channel[StreamConnection], written: Written, *, more: bool) -> None:
         """Framed once, kept, and handed to each watcher. No await: none can be skipped."""
         assert channel.epoch is not None, "a channel is filled once its head is known"
-        position = written.position
-        event = frame_event(channel.stream, channel.epoch, position, written.body, written.voids)
+        event = self._frame(channel.stream, channel.epoch, written)
         self.counts.events += 1
-        if not event.readable:
-            self.counts.unreadable += 1
-            _log.error("event_unreadable", stream=channel.stream, position=position)
         self._hub.keep(channel, event)
         now = self._now()
         stride = self._stride(channel)
@@ -344,8 +340,18 @@ class Feed:
         """For all who shared the read: they are answered one after the other."""
         framed = self._framed
         if framed is None or framed[0] is not page or framed[1].after != after:
-            framed = self._framed = page, _framed_page(stream, after, page)
+            events = tuple(self._frame(stream, page.epoch, written) for written in page.events)
+            framed = page, FramedPage(epoch=page.epoch, after=after, events=events, head=page.head)
+            self._framed = framed
         return framed[1]
+
+    def _frame(self, stream: Stream, epoch: str, written: Written) -> FramedEvent:
+        """Live or from a page: a body that cannot be carried is never passed over in silence."""
+        event = frame_event(stream, epoch, written.position, written.body, written.voids)
+        if not event.readable:
+            self.counts.unreadable += 1
+            _log.error("event_unreadable", stream=stream, position=written.position)
+        return event
 
     async def _trimmed_under(self, channel: Channel[StreamConnection]) -> None:
         """Readers below the floor are told so; the others are not touched."""
@@ -570,11 +576,3 @@ class Feed:
                 if permits.access >= access:
                     return permits
                 await asyncio.sleep(RETRY_S[0])
-
-
-def _framed_page(stream: Stream, after: int, page: Page) -> FramedPage:
-    events = tuple(
-        frame_event(stream, page.epoch, written.position, written.body, written.voids)
-        for written in page.events
-    )
-    return FramedPage(epoch=page.epoch, after=after, events=events, head=page.head)
