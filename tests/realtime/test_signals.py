@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 from collections.abc import Iterator
 from types import FrameType
@@ -40,13 +42,34 @@ async def test_everybody_is_told_before_the_signal_is_passed_on(server_heard: li
     assert not desk.is_agent_online("li")
 
 
-async def test_a_second_signal_skips_the_drain(server_heard: list[int]) -> None:
-    desk, server = ConnectionManager(), Server()
-    await desk.connect("li", server.websocket)
+async def test_a_second_signal_tells_the_rest_and_waits_for_nobody(server_heard: list[int]) -> None:
+    desk, servers = ConnectionManager(), [Server() for _ in range(60)]  # more than one slice
+    for number, server in enumerate(servers):
+        await desk.connect(f"agent-{number}", server.websocket)
     drain_on_signal(desk, signals=[signal.SIGTERM])
 
     signal.raise_signal(signal.SIGTERM)
+    await until(lambda: servers[0].close_codes)
+    assert not servers[-1].close_codes
     signal.raise_signal(signal.SIGTERM)
+    await until(lambda: server_heard)
 
-    assert server_heard == [signal.SIGTERM]
+    assert all(server.close_codes == [4001] for server in servers)
     await until(lambda: len(server_heard) == 2)
+
+
+async def test_a_signal_that_the_loop_hears_is_left_to_its_server_and_said_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop, heard = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, heard.set)
+    try:
+        with caplog.at_level(logging.ERROR, "deskwire.realtime"):
+            drain_on_signal(ConnectionManager(), signals=[signal.SIGTERM])
+        signal.raise_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            await heard.wait()
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+    assert "signal_is_the_loops" in caplog.text

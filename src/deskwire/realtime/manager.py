@@ -275,6 +275,10 @@ class ConnectionManager:
         """Takes nobody new and sends everybody away in even slices within `window_s`."""
         await self._node.drain(window_s)
 
+    def dismiss(self) -> None:
+        """Tells everybody who is left to come back, at once, and waits for nobody."""
+        self._node.dismiss()
+
     async def stop(self) -> None:
         """Closes the rest with 4001, aborts after 2 s, ends every task. Twice is harmless."""
         await self._node.close_all()

@@ -440,10 +440,14 @@ class Node:
         await self._until_nobody_is_left(ABORT_AFTER_S)
         await self.flush_reports()
 
-    async def close_all(self) -> None:
-        """Closes the rest with 4001 at once and aborts what is not gone after 2 s."""
+    def dismiss(self) -> None:
+        """Bye and close to all who have not heard one."""
         self.draining = True
         self.close_some(self._not_leaving(), Code.DRAIN, self.drain_retry_ms)
+
+    async def close_all(self) -> None:
+        """Closes the rest with 4001 at once and aborts what is not gone after 2 s."""
+        self.dismiss()
         await self._until_nobody_is_left(ABORT_AFTER_S)
         for connection in list(self._hub.connections.values()):
             connection.transport.abort()

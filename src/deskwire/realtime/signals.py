@@ -12,15 +12,20 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Final, Protocol
 
+from deskwire import telemetry
 from deskwire.realtime.tasks import Tasks
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+LOOPS: Final = ("asyncio.unix_events", "uvloop.loop")  # where their handlers are written
+
+_log = telemetry.logger("realtime")
 
 
 class _Drains(Protocol):
     tasks: Tasks
 
     async def drain(self, window_s: float = 20) -> None: ...
+    def dismiss(self) -> None: ...
 
 
 def drain_on_signal(
@@ -28,7 +33,10 @@ def drain_on_signal(
 ) -> None:
     """Call it in the lifespan's start-up, on the main thread; uvicorn has its handlers by then.
 
-    A second signal skips the drain. Give uvicorn `--timeout-graceful-shutdown 30` as a backstop.
+    A second signal tells who is left and waits for nobody. Give uvicorn
+    `--timeout-graceful-shutdown 30` as a backstop. A server that hears signals through the loop
+    cannot be held back: there it logs an error and does nothing, and `drain` belongs before that
+    server is told to stop.
     """
     draining = _Draining(manager, window_s)
     for number in signals:
@@ -40,23 +48,33 @@ class _Draining:
         self._manager = manager
         self._window_s = window_s
         self._loop = asyncio.get_running_loop()
-        self._begun = False
+        self._times = 0
         self._before: dict[int, Any] = {}
 
     def take(self, number: signal.Signals) -> None:
-        self._before[number] = signal.getsignal(number)
+        before = signal.getsignal(number)
+        if _is_the_loops(before):
+            _log.error("signal_is_the_loops", signal=number.name, means="nobody drains at it")
+            return
+        self._before[number] = before
         signal.signal(number, self._heard)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self._begun:
+        self._times += 1
+        if self._times > 2:  # the loop may be stuck
             self._pass_on(number, frame)
-            return
-        self._begun = True
-        # Out of the handler: it may have interrupted anything.
-        self._loop.call_soon_threadsafe(self._begin, number)
+        else:
+            # Out of the handler: it may have interrupted anything.
+            self._loop.call_soon_threadsafe(
+                self._begin if self._times == 1 else self._hurry, number
+            )
 
     def _begin(self, number: int) -> None:
         self._manager.tasks.start(self._drain(number), "drain at a signal")
+
+    def _hurry(self, number: int) -> None:
+        self._manager.dismiss()
+        self._pass_on(number, None)
 
     async def _drain(self, number: int) -> None:
         try:
@@ -71,3 +89,8 @@ class _Draining:
         elif before != signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(signal.Signals(number))
+
+
+def _is_the_loops(handler: object) -> bool:
+    """Set by `loop.add_signal_handler`: the loop hears of the signal beside it, whatever we set."""
+    return getattr(handler, "__module__", None) in LOOPS
