@@ -758,6 +758,26 @@ async def test_a_peer_that_never_identifies_is_closed() -> None:
         assert it.manager.stats().connections == 0
 
 
+async def test_who_takes_nothing_for_ten_seconds_is_slow_though_more_would_fit() -> None:
+    hooks: list[Hook] = []
+    async with node() as it:
+        it.manager.on(hooks.append)
+        peer = await it.peer(LI, {"desk": None})
+        peer.transport.reading = False
+
+        it.commit("desk")
+        await stay(9, peer)
+        assert it.manager.stats().connections == 1
+        peer.transport.drain()  # one frame: the ten seconds begin anew
+        it.commit("desk")
+        await stay(9, peer)
+        assert it.manager.stats().connections == 1
+        await stay(2, peer)
+
+        assert peer.transport.aborted
+        assert [hook.code for hook in hooks if isinstance(hook, Closed)] == [4002]
+
+
 async def test_a_stuck_peer_is_aborted_and_delays_no_other() -> None:
     async with node() as it:
         stuck = await it.peer(LI, {"desk": None}, transport=MemoryTransport(reading=False))

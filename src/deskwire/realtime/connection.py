@@ -29,7 +29,15 @@ from deskwire.realtime.gate import (
 from deskwire.realtime.log import Head, Stream
 from deskwire.realtime.outputs import Abort, Ask, Close, Live, Output, Read, Tell, Write
 from deskwire.realtime.stride import Stride
-from deskwire.realtime.transport import CLEAR, CLOSED, NOT, BareWrite, Taken, Transport
+from deskwire.realtime.transport import (
+    CAPACITY_BYTES,
+    CLEAR,
+    CLOSED,
+    NOT,
+    BareWrite,
+    Taken,
+    Transport,
+)
 from deskwire.realtime.watch import Denied
 
 _log = telemetry.logger("realtime")
@@ -347,6 +355,8 @@ class StreamConnection:
             return
         # A transport bounds its frames as well as its bytes: with the last it may be full at once.
         delivery.room = min(delivery.room, max(0, room))
+        if room < CAPACITY_BYTES:
+            delivery.behind(self._node.now())
         if delivery.due_at < self.armed_at:
             self.armed_at = delivery.due_at
             self._node.due(self, delivery.due_at)

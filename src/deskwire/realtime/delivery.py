@@ -75,7 +75,7 @@ class Delivery:
         self._window = Window(limits)
         self._turn: dict[Stream, None] = {}  # BEHIND watches without a Read, in turn
         self._reads = 0  # Reads out
-        self._stuck_since: int | None = None  # the transport refused, and let nothing go since
+        self._stuck_since: int | None = None  # something waits, nothing was let go since
         self._progress_at = now
         self._began_at = now  # this phase, where it has a deadline
 
@@ -235,7 +235,7 @@ class Delivery:
             self._flush(now)
             self._flush_signs(now)
             if self._turn and not self._reads and not self.backlog.fits_a_page:
-                self._refused(now)
+                self.behind(now)
         return self._done()
 
     def tick(self, now: int, heads: Mapping[Stream, int]) -> Sequence[Output]:
@@ -497,7 +497,7 @@ class Delivery:
         self._turn[stream] = None
         self._due(now + self.limits.progress_ms)
         if not self.backlog.fits_a_page:
-            self._refused(now)
+            self.behind(now)
 
     def _read_in_turn(self) -> None:
         """Gives the next BEHIND watch its Read, if there is room and none is out."""
@@ -576,7 +576,7 @@ class Delivery:
             else:
                 self._put_live(item)
         if not backlog.is_empty:
-            self._refused(now)
+            self.behind(now)
         elif backlog.bye is not None:
             self._flush_bye(backlog.bye, now)
 
@@ -611,8 +611,8 @@ class Delivery:
         out, self._out = self._out, []
         return out
 
-    def _refused(self, now: int) -> None:
-        """The transport has no room for what should be written."""
+    def behind(self, now: int) -> None:
+        """The peer takes nothing, or the transport has no room for what should be written."""
         if self._stuck_since is None:
             self._stuck_since = now
             self._due(now + self.limits.write_deadline_ms)
@@ -676,7 +676,7 @@ class Delivery:
 
     def _flush_bye(self, bye: Framed, now: int) -> None:
         if bye.size > self.room:
-            self._refused(now)
+            self.behind(now)
             return
         self.backlog.room -= bye.size
         self.backlog.bye = None
