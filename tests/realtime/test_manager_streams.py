@@ -321,6 +321,25 @@ class FlakyLog(MemoryLog):
             raise ConnectionError("the store is away")
 
 
+async def test_a_store_that_is_away_is_told_once_a_second_however_many_wait(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = FlakyLog(epoch=EPOCH)
+    async with node(log=log) as it:
+        log.down = True
+
+        with caplog.at_level(logging.WARNING, "deskwire.realtime"):
+            peers = [await it.peer(Principal("agent", f"a{n}"), {"desk": None}) for n in range(30)]
+            await stay(5, *peers)
+        told = [r.getMessage() for r in caplog.records if "permits_not_read" in r.getMessage()]
+        log.down = False
+        await stay(2, *peers)
+
+        assert 3 <= len(told) <= 6
+        assert "untold=29" in told[-1]
+        assert all(peer.all("live") for peer in peers)
+
+
 async def test_sockets_stay_while_the_store_is_away_and_have_everything_after() -> None:
     log = FlakyLog(epoch=EPOCH)
     async with node(log=log) as it:

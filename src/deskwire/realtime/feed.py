@@ -36,6 +36,7 @@ OFFERS_PER_TURN: Final = 5_000
 PAGES_PER_TURN: Final = 32
 OVERLOADED_RETRY_MS: Final = (1_000, 10_000)
 RETRY_S: Final = (0.05, 0.2, 1.0)
+FAULT_EVERY_MS: Final = 1_000  # how often a kind of fault is told
 _WHY: Final[Mapping[str, UnwatchedWhy]] = {
     "denied": "denied", "left": "left", "revoked": "revoked", "gone": "gone",
 }  # fmt: skip
@@ -96,6 +97,7 @@ class Feed:
         self._signs_read: dict[Stream, asyncio.Task[None]] = {}
         self._heads_asked: list[tuple[Collection[Stream], asyncio.Future[dict[Stream, Head]]]] = []
         self._heads_task: asyncio.Task[None] | None = None
+        self._faults_told: dict[str, tuple[int, int]] = {}  # kind → when last, how many since
 
     # --- doorbell and tick ----------------------------------------------------------------------
 
@@ -182,7 +184,7 @@ class Feed:
                     await self._take_in_turns(channel, page)
         except Exception:  # noqa: BLE001  the tick begins again in a second
             self.counts.reads_failed += 1
-            _log.warning("stream_not_read", stream=channel.stream, exc_info=True)
+            self._tell_fault("stream_not_read", stream=channel.stream)
         finally:
             channel.filling = False
 
@@ -295,7 +297,7 @@ class Feed:
                 page = await self._page_for(stream, after)
             except Exception:  # noqa: BLE001  as long as the store is away its readers wait
                 self.counts.reads_failed += 1
-                _log.warning("page_not_read", stream=stream, after=after, exc_info=True)
+                self._tell_fault("page_not_read", stream=stream, after=after)
                 page = None
             if page is not None:
                 await self._hand(connection, stream, page)
@@ -344,6 +346,15 @@ class Feed:
             framed = page, FramedPage(epoch=page.epoch, after=after, events=events, head=page.head)
             self._framed = framed
         return framed[1]
+
+    def _tell_fault(self, event: str, **fields: object) -> None:
+        """Once a second of a kind: thousands may wait for one store, and a traceback takes 1 ms."""
+        told_at, untold = self._faults_told.get(event, (self._now() - FAULT_EVERY_MS, 0))
+        if self._now() < told_at + FAULT_EVERY_MS:
+            self._faults_told[event] = told_at, untold + 1
+            return
+        self._faults_told[event] = self._now(), 0
+        _log.warning(event, untold=untold, exc_info=True, **fields)
 
     def _frame(self, stream: Stream, epoch: str, written: Written) -> FramedEvent:
         """Live or from a page: a body that cannot be carried is never passed over in silence."""
@@ -421,7 +432,7 @@ class Feed:
             try:
                 answered = await self._try_ask(connection, waiting, asked)
             except Exception:  # noqa: BLE001  as long as the store is away its watchers wait
-                _log.warning("permits_not_read", connection=connection.id, exc_info=True)
+                self._tell_fault("permits_not_read", connection=connection.id)
                 answered = False
             finally:
                 self._identifying.release()
@@ -496,7 +507,7 @@ class Feed:
             if channel is not None:
                 self._hub.load_signs(channel, signs, seen, self._now())
         except Exception:  # noqa: BLE001  a stream goes live without its signs rather than not at all
-            _log.warning("signs_not_read", stream=stream, exc_info=True)
+            self._tell_fault("signs_not_read", stream=stream)
 
     # --- losses of sight ------------------------------------------------------------------------
 
