@@ -126,7 +126,7 @@ def test_a_row_left_over_from_the_last_assignee_takes_nothing_from_the_next() ->
     early = by_system("miss_first_answer", given_on, START + SECONDS)
     due = by_system("miss_first_answer", given_on, START + 2 * SECONDS - 1)
 
-    assert (verdict(early), verdict(due)) == ("wrong_state", "yes")
+    assert (verdict(early), verdict(due)) == ("try_later", "yes")
 
 
 def test_where_a_group_is_patient_nobody_is_hurried() -> None:

@@ -8,6 +8,7 @@ import pytest
 from deskwire.desk import events as ev
 from deskwire.desk.commands import RateConversation, ResolveConversation
 from deskwire.desk.conversation import Conversation, Status
+from deskwire.desk.deadlines import Arm, TimerKind
 from deskwire.desk.decide import decide
 from deskwire.desk.decision import Decision
 from deskwire.desk.ending import RATING_WINDOW_MS
@@ -103,6 +104,8 @@ def test_silence_resolves_after_a_day_and_says_so() -> None:
         ("remind_requester", START + DAY_MS, {"reminder_h": 0}, "wrong_state"),
         ("remind_requester", START + DAY_MS, {"auto_resolve_h": 0}, "wrong_state"),
         ("remind_requester", START + DAY_MS // 2, {}, "yes"),
+        ("remind_requester", START + DAY_MS // 2 - 1, {}, "try_later"),
+        ("auto_resolve", START + DAY_MS, {"auto_resolve_h": 25}, "try_later"),
     ],
 )
 def test_silence_counts_as_the_settings_say(
@@ -119,6 +122,21 @@ def test_the_requester_is_reminded_once_until_somebody_writes() -> None:
     assert data_of(first, ev.RequesterReminded).resolve_at == START + DAY_MS
     assert verdict(again) == "wrong_state"
     assert verdict(by_timer("remind_requester", after_a_word, START + DAY_MS)) == "yes"
+
+
+def test_what_a_late_reminder_promises_is_kept() -> None:
+    late = START + 15 * HOUR_MS
+    reminded = decided(by_timer("remind_requester", answered(), late))
+
+    promised = data_of(reminded, ev.RequesterReminded).resolve_at
+    assert promised == late + DAY_MS // 2
+    assert reminded.timers == (Arm(kind=TimerKind.AUTO_RESOLVE, key=CONV, due=promised),)
+
+
+def test_a_timer_that_came_too_early_is_told_when() -> None:
+    answer = refused(by_timer("auto_resolve", answered(), START + DAY_MS, auto_resolve_h=25))
+
+    assert answer.detail == {"retry_after_s": 3600}
 
 
 def test_where_the_requester_waits_it_is_not_their_silence() -> None:
@@ -140,7 +158,7 @@ def test_what_is_resolved_closes_when_the_settings_say(hours: int) -> None:
     early = by_timer("close_resolved", state, due - 1, auto_close_h=hours)
     answer = decided(by_timer("close_resolved", state, due, auto_close_h=hours))
 
-    assert verdict(early) == "wrong_state"
+    assert verdict(early) == "try_later"
     assert (answer.state.closed_how, answer.state.closed_at) == ("timer", due)
 
 

@@ -10,7 +10,7 @@ from deskwire.flows.execute import Accepted
 from deskwire.flows.timers import Timers
 from deskwire.storage.due import LEASE_MS, TIMERS
 from deskwire.storage.engine import Store
-from tests.flows.office import ANN, BO, CHEN, LINA, START, WANG, Office
+from tests.flows.office import ANN, BO, CHEN, LINA, START, WANG, Office, agent
 
 HOUR_S = 3600
 
@@ -118,6 +118,20 @@ async def test_silence_is_reminded_then_resolved_then_closed(office: Office) -> 
     assert types.count("requester.reminded") == 1
     assert office.one("SELECT closed_how FROM conversation") == "timer"
     assert office.sql("SELECT * FROM timer WHERE kind <> 'dispatch'") == []
+
+
+async def test_a_time_that_was_made_longer_meanwhile_is_waited_for(office: Office) -> None:
+    conv = await office.claimed()
+    await office.post(WANG, conv)
+    longer = {"reminder_h": 20, "auto_resolve_h": 30, "auto_close_h": 72}
+    await office.yes(agent("root"), "save_settings", values=longer, version=0)
+    seen = []
+    for hours in (20, 9, 1, 71, 1):
+        await office.after(hours * HOUR_S)
+        seen.append(office.status(conv))
+
+    assert seen == ["active", "active", "resolved", "resolved", "closed"]
+    assert office.one("SELECT count(*) FROM event WHERE type = 'requester.reminded'") == 1
 
 
 async def test_a_word_of_the_employee_starts_the_silence_anew(office: Office) -> None:

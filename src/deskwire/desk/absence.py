@@ -9,7 +9,7 @@ from deskwire.desk import commands as ask
 from deskwire.desk import events as ev
 from deskwire.desk.assignment import requeue
 from deskwire.desk.conversation import Status
-from deskwire.desk.decision import Deciding, Decision, wrong_state
+from deskwire.desk.decision import Deciding, Decision, too_early, wrong_state
 from deskwire.desk.people import PersonId, Presence, Realm
 from deskwire.desk.refusals import Refusal
 from deskwire.desk.transitions import from_refused
@@ -51,8 +51,11 @@ def miss_first_answer(d: Deciding, command: ask.MissFirstAnswer) -> Decision | R
     state, seconds = d.state, d.state.group.first_answer_s
     owed_since = max(state.assigned_at or 0, state.waiting_since or 0)
     is_owed = state.turn is Realm.AGENT and not state.assignee_answered
-    if not is_owed or not seconds or d.now - owed_since < seconds * 1000:
+    if not is_owed or not seconds:
         return wrong_state(d.state)
+    due = owed_since + seconds * 1000
+    if d.now < due:
+        return too_early(due, d.now)
     requeue(d, cause="no_answer")
     return d.decision()
 

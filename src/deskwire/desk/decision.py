@@ -302,6 +302,10 @@ class Deciding:
 
     # --- what goes with it ---
 
+    def arm(self, kind: TimerKind, due: int) -> None:
+        """The conversation's timer of this kind is due then, whatever it was before."""
+        self._timers.append(Arm(kind=kind, key=self.state.conv_id, due=due))
+
     def change_load(self, agent: PersonId, by: int, *, may_exceed: bool = False) -> None:
         self._loads[agent] = self._loads.get(agent, 0) + by
         if may_exceed:
@@ -460,6 +464,11 @@ def wrong_state(state: Conversation) -> Refusal:
     if state.status is Status.CLOSED:
         return Refusal(Code.CLOSED)
     return Refusal(Code.WRONG_STATE, {"status": state.status.value})
+
+
+def too_early(due: int, now: int) -> Refusal:
+    """A timer's time was made longer after it was armed: it is to come again at `due` (Unix ms)."""
+    return Refusal(Code.TRY_LATER, {"retry_after_s": -((now - due) // 1000)})
 
 
 def not_assignable(reason: str) -> Refusal:

@@ -6,8 +6,8 @@ from deskwire.desk import commands as ask
 from deskwire.desk import events as ev
 from deskwire.desk.assignment import let_go
 from deskwire.desk.conversation import Conversation, Status
-from deskwire.desk.deadlines import DAY_MS, HOUR_MS, is_silent
-from deskwire.desk.decision import Deciding, Decision, wrong_state
+from deskwire.desk.deadlines import DAY_MS, HOUR_MS, TimerKind, is_silent
+from deskwire.desk.decision import Deciding, Decision, too_early, wrong_state
 from deskwire.desk.messages import check_note, check_rating, check_required
 from deskwire.desk.refusals import Code, Refusal
 from deskwire.desk.transitions import from_refused
@@ -29,9 +29,8 @@ def auto_resolve(d: Deciding, command: ask.AutoResolve) -> Decision | Refusal:
     """T19. The requester has not said a word for a day."""
     if refusal := from_refused(d.state, command):
         return refusal
-    hours = d.facts.settings.auto_resolve_h
-    if not hours or not _is_silent_for(d.state, hours, d.now):
-        return wrong_state(d.state)
+    if refusal := _not_silent_for(d, d.facts.settings.auto_resolve_h):
+        return refusal
     _resolve(d, how="silence", note=None)
     return d.decision()
 
@@ -42,15 +41,20 @@ def remind(d: Deciding, _command: ask.RemindRequester) -> Decision | Refusal:
     left_h = settings.auto_resolve_h - settings.reminder_h
     if not settings.reminder_h or left_h <= 0 or d.state.is_reminded:
         return wrong_state(d.state)
-    if not _is_silent_for(d.state, settings.reminder_h, d.now):
-        return wrong_state(d.state)
-    d.add(ev.RequesterReminded(resolve_at=d.now + left_h * HOUR_MS))
+    if refusal := _not_silent_for(d, settings.reminder_h):
+        return refusal
+    resolve_at = d.now + left_h * HOUR_MS
+    d.add(ev.RequesterReminded(resolve_at=resolve_at))
+    d.arm(TimerKind.AUTO_RESOLVE, resolve_at)  # also where the reminder itself came late
     return d.decision()
 
 
-def _is_silent_for(state: Conversation, hours: int, now: int) -> bool:
-    last = state.last_message
-    return is_silent(state) and last is not None and now - last.at >= hours * HOUR_MS
+def _not_silent_for(d: Deciding, hours: int) -> Refusal | None:
+    last = d.state.last_message
+    if not hours or not is_silent(d.state) or last is None:
+        return wrong_state(d.state)
+    due = last.at + hours * HOUR_MS
+    return too_early(due, d.now) if d.now < due else None
 
 
 def _resolve(d: Deciding, *, how: str, note: str | None) -> None:
@@ -80,9 +84,9 @@ def close_resolved(d: Deciding, command: ask.CloseResolved) -> Decision | Refusa
     """T21, by the timer."""
     if refusal := from_refused(d.state, command):
         return refusal
-    since, hours = d.state.resolved_at, d.facts.settings.auto_close_h
-    if since is not None and d.now - since < hours * HOUR_MS:
-        return wrong_state(d.state)
+    due = (d.state.resolved_at or 0) + d.facts.settings.auto_close_h * HOUR_MS
+    if d.now < due:
+        return too_early(due, d.now)
     return _closed(d, "timer")
 
 

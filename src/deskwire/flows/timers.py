@@ -22,7 +22,6 @@ from deskwire.storage.due import CLAIMS_MAX, LEASE_MS, TIMERS, Claim, Clock
 from deskwire.storage.engine import Store, StoreUnavailable, surviving, uncut
 
 EVERY_S = 1.0
-AGAIN_MS = 1_000  # where the store could not answer
 
 # What a timer of another path leads to, by its key: when it is to come again, none: it is done.
 Handler = Callable[[str], Awaitable[int | None]]
@@ -121,14 +120,19 @@ class Timers:
         return [ask.LoseAgent(conv=conv, agent=agent) for conv in convs]
 
     async def _send(self, claim: Claim, commands: Sequence[ask.OfConversation]) -> int | None:
-        """A guard that says no has the last word; a store that could not answer has not."""
+        """A guard that says no has the last word; a store that could not answer has not, nor one
+        that says when: a time that was made longer is waited for.
+        """
         answers = [
             await self._execute.run(SYSTEM.principal, _id(claim, command), command)
             for command in commands
         ]
-        if any(isinstance(each, Refusal) and each.code is Code.TRY_LATER for each in answers):
-            return claim.lease_until - LEASE_MS + AGAIN_MS
-        return None
+        waits_s = [
+            int(each.detail["retry_after_s"])
+            for each in answers
+            if isinstance(each, Refusal) and each.code is Code.TRY_LATER
+        ]
+        return claim.lease_until - LEASE_MS + min(waits_s) * 1000 if waits_s else None
 
 
 def _id(claim: Claim, command: ask.OfConversation) -> str:
