@@ -438,7 +438,7 @@ async def test_the_sweep_finds_a_loss_that_no_notice_told_of() -> None:
         peer = await it.peer(LI, {"desk": None})
         it.gate.lose(Loss(principal=LI, stream="desk"))
 
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(2)
 
         assert peer.all("unwatched")[0]["why"] == "revoked"
 
@@ -474,7 +474,7 @@ async def test_the_sweep_closes_logins_that_ended(ended: str, code: int) -> None
         other = await it.peer(LI, login="L2", tab="tab-00002")
         it.gate.login_states[LoginId("L1")] = LoginState(until_ms=0, ended=ended)
 
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(2)
 
         assert mine.bye == code
         assert mine.transport.closed == (code, codes.TABLE[code].name)

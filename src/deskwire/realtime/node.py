@@ -44,7 +44,7 @@ from deskwire.realtime.transport import Socket
 _log = telemetry.logger("realtime")
 
 TICK_S: Final = 1.0
-SWEEP_S: Final = 2.0
+SWEEP_S: Final = 1.5  # with jitter and the read well within the two seconds of a login that ended
 JITTER: Final = 0.1
 REPORTS_MAX: Final = 10_000  # held while the gate is away; the oldest go, clients ack again
 REPORT_RETRY_S: Final = 1.0
