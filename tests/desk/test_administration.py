@@ -294,6 +294,10 @@ def test_a_disabled_person_loses_all_sight() -> None:
 
     assert isinstance(gone.record, SavedPerson)
     assert (there.rights_of, gone.rights_of) == ((), ("zoe",))
+    assert (there.timers, gone.timers) == (
+        (),
+        (Arm(kind=TimerKind.AGENT_LOST, key="zoe", due=START),),
+    )
 
 
 def test_settings_that_are_not_named_stay() -> None:

@@ -166,6 +166,20 @@ async def test_a_lost_agents_conversations_go_back_or_wait_for_the_next_word(
     assert office.status(silent) == "queued"
 
 
+async def test_what_a_disabled_agent_had_goes_back_at_once_whether_they_were_connected_or_not(
+    office: Office,
+) -> None:
+    office.here(WANG)
+    convs = [await office.claimed(ANN), await office.claimed(BO, by=CHEN)]
+
+    for name in ("wang", "chen"):
+        saved = {"person": name, "name": name, "is_disabled": True, "version": 1}
+        await office.yes(agent("root"), "save_person", **saved)
+    await office.after(0)
+
+    assert [office.status(conv) for conv in convs] == ["queued", "queued"]
+
+
 async def test_an_agent_who_came_back_in_time_loses_nothing(office: Office) -> None:
     office.here(WANG, seconds=0)
     conv = await office.claimed()

@@ -238,7 +238,11 @@ def decide_office(
     return DeskDecision(
         events=(_event(actor, changed, moment, (ev.DESK_STREAM,)),),
         record=record,
-        timers=(*_dispatch(sorted(saved.dispatches), moment.now), *_edge(record, moment.now)),
+        timers=(
+            *_dispatch(sorted(saved.dispatches), moment.now),
+            *_edge(record, moment.now),
+            *_gone(record, moment.now),
+        ),
         rights_of=tuple(sorted(saved.rights_of)),
         result={"version": record.version},
     )
@@ -252,6 +256,13 @@ def _edge(record: Record, now: int) -> tuple[Timer, ...]:
     if due is None:
         return (Disarm(kind=TimerKind.HOURS_EDGE, key=record.id),)
     return (Arm(kind=TimerKind.HOURS_EDGE, key=record.id, due=due),)
+
+
+def _gone(record: Record, now: int) -> tuple[Timer, ...]:
+    """Who is disabled comes back to no conversation: they are lost at once, without the grace."""
+    if not isinstance(record, SavedPerson) or not record.is_disabled:
+        return ()
+    return (Arm(kind=TimerKind.AGENT_LOST, key=record.id, due=now),)
 
 
 def _duty_refused(actor: Actor, command: ask_office.OfOffice, facts: OfficeFacts) -> Refusal | None:

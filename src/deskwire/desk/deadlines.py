@@ -86,7 +86,7 @@ TIMERS: Mapping[TimerKind, TimerLine] = {
     ),
     TimerKind.AGENT_LOST: TimerLine(
         key="agent",
-        armed_by="connected; moved on while a node sees them",
+        armed_by="connected; moved on while a node sees them; at once when disabled",
         disarmed_by="–",
         due="lease end + 90 s",
         becomes="`lose_agent`",
