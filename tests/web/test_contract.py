@@ -48,6 +48,13 @@ async def test_every_refusal_of_a_route_stands_under_its_status_with_an_example(
     assert set(DETAILS) == {name for meaning in MEANINGS.values() for name in meaning.detail}
 
 
+async def test_it_says_what_every_request_needs_beside_its_parameters(site: Site) -> None:
+    said = site.desk.api.openapi()["info"]["description"]
+
+    for word in ("deskwire-agent", "Origin", "Content-Type", "Command-Id", "Deskwire-Client"):
+        assert f"`{word}" in said
+
+
 async def test_nothing_is_left_of_what_the_framework_says_of_itself(site: Site) -> None:
     assert "HTTPValidationError" not in str(site.desk.api.openapi())
 

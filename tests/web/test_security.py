@@ -132,6 +132,17 @@ async def test_only_json_is_taken(site: Site) -> None:
     assert {refusal(answer)[:2] for answer in answers} == {(415, "type_not_allowed")}
 
 
+async def test_a_delete_has_no_body_and_names_no_type(site: Site) -> None:
+    async with site.browser(WANG) as browser:
+        path, headers = "/api/agent/logins/nobody", browser.usual(without="content-type")
+        answers = [
+            await browser.delete(path, headers=headers | more)
+            for more in ({}, {"content-type": "text/plain"})
+        ]
+
+    assert [answer.status_code for answer in answers] == [404, 415]
+
+
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
 async def test_json_is_known_with_parameters_and_in_any_case(site: Site, kind: str) -> None:
     async with site.browser(WANG) as browser:

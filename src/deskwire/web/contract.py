@@ -198,6 +198,13 @@ EVERYWHERE: Final = frozenset({Code.BAD_REQUEST, Code.LOGIN_REQUIRED, Code.TRY_L
 # Origin, size and kind of body are looked at before the route is.
 UNSAFE: Final = frozenset({Code.NOT_ALLOWED, Code.TOO_LARGE, Code.TYPE_NOT_ALLOWED})
 
+ASKED: Final = (
+    "Who asks stands in the realm's cookie, `deskwire-agent` or `deskwire-employee` (over https "
+    "with the prefix `__Host-`). Every request that is not a GET needs an `Origin` that the desk "
+    "lists, `Content-Type: application/json` (an upload any, a DELETE none), and `Command-Id` or "
+    "`Deskwire-Client: <name>/<version>`. A command needs `Command-Id`: 8–64 of `[A-Za-z0-9_-]`."
+)
+
 UNASKED: Final = frozenset({("GET", "/login")})  # no login is asked for
 UPLOADS: Final = frozenset({"/attachments"})  # raw bytes, of whatever content type
 UNTYPED: Final = frozenset({Code.TYPE_NOT_ALLOWED})
@@ -217,6 +224,7 @@ DETAILS: Final[Mapping[str, Any]] = {
 
 def completed(schema: Json) -> Json:
     """The schema with every route's refusals and examples. Changes it, and may be called again."""
+    schema["info"]["description"] = ASKED
     for path, methods in schema["paths"].items():
         if path.startswith(API):
             below = path.removeprefix(API).partition("/")[2]

@@ -108,13 +108,12 @@ class Door:
             return Refusal(Code.BAD_REQUEST, {"why": "unknown Host"})
         if scope["method"] in SAFE_METHODS:
             return None
-        return self._unsafe_refused(headers, scope["path"])
+        return self._unsafe_refused(headers, scope["method"], scope["path"])
 
-    def _unsafe_refused(self, headers: Headers, path: str) -> Refusal | None:
+    def _unsafe_refused(self, headers: Headers, method: str, path: str) -> Refusal | None:
         if not self._origins.accepts(headers):
             return Refusal(Code.NOT_ALLOWED, {"why": "foreign or missing Origin"})
-        content_type = headers.get("content-type", "").partition(";")[0].strip()
-        if content_type.lower() != "application/json" and not UPLOAD.fullmatch(path):
+        if not _is_typed(headers, method) and not UPLOAD.fullmatch(path):
             return Refusal(Code.TYPE_NOT_ALLOWED, {"allowed": "application/json"})
         if "command-id" not in headers and "deskwire-client" not in headers:
             return Refusal(Code.BAD_REQUEST, {"why": "neither Command-Id nor Deskwire-Client"})
@@ -135,6 +134,14 @@ class Door:
 def body_bytes_max(path: str) -> int:
     """How large a body may be there: a file, or what any command can need."""
     return FILE_BYTES_MAX if UPLOAD.fullmatch(path) else BODY_BYTES_MAX
+
+
+def _is_typed(headers: Headers, method: str) -> bool:
+    """Whether it says that it is JSON; a DELETE, which no form can send, need not say anything."""
+    said = headers.get("content-type")
+    if said is None:
+        return method == "DELETE"
+    return said.partition(";")[0].strip().lower() == "application/json"
 
 
 def _announces_too_much(headers: Headers, most: int) -> bool:
