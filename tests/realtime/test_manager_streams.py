@@ -29,6 +29,7 @@ from deskwire.realtime.gate import (
     Principal,
     Report,
 )
+from deskwire.realtime.limits import Limits
 from deskwire.realtime.log import MemoryHead, MemoryLog, MemoryPage
 from deskwire.realtime.manager import ConnectionManager
 from deskwire.realtime.transport import MemoryTransport
@@ -795,6 +796,20 @@ async def test_who_takes_nothing_for_ten_seconds_is_slow_though_more_would_fit()
 
         assert peer.transport.aborted
         assert [hook.code for hook in hooks if isinstance(hook, Closed)] == [4002]
+
+
+@pytest.mark.parametrize("capacity, waiting_bytes", [(100_000, 100_000), (256 * 1024, 512 * 1024)])
+async def test_nobody_is_slow_where_nothing_waits_whatever_the_bound(
+    capacity: int, waiting_bytes: int
+) -> None:
+    async with node(limits=Limits(waiting_bytes=waiting_bytes)) as it:
+        peer = await it.peer(LI, {"desk": None}, transport=MemoryTransport(capacity=capacity))
+        for _ in range(15):
+            it.commit("desk")
+            await stay(1, peer)
+
+        assert peer.bye is None
+        assert it.manager.stats().connections == 1
 
 
 async def test_a_stuck_peer_is_aborted_and_delays_no_other() -> None:

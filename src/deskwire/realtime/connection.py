@@ -104,8 +104,8 @@ class StreamConnection:
     """One `desk.v1` connection: what comes in goes to the delivery, what it returns is done."""
 
     __slots__ = (
-        "_changes", "_lags", "_near", "_node", "_write", "_write_one", "armed_at", "closed",
-        "delivery", "id", "login", "stride", "transport", "who",
+        "_changes", "_lags", "_near", "_node", "_room_free", "_write", "_write_one", "armed_at",
+        "closed", "delivery", "id", "login", "stride", "transport", "who",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +127,8 @@ class StreamConnection:
         self._node = node
         self._changes = 0
         self._lags = 0
+        # With less, something waits: no transport has less than this while nothing does.
+        self._room_free = min(CAPACITY_BYTES, delivery.limits.waiting_bytes)
         self._write_one = transport.write_one
         self.stride: Stride[StreamConnection] | None = None  # it is in step with this one
         self._near: Stride[StreamConnection] | None = None  # the one it could be in step with
@@ -355,7 +357,7 @@ class StreamConnection:
             return
         # A transport bounds its frames as well as its bytes: with the last it may be full at once.
         delivery.room = min(delivery.room, max(0, room))
-        if room < CAPACITY_BYTES:
+        if room < self._room_free and delivery.phase is Phase.OPEN:
             delivery.behind(self._node.now())
         if delivery.due_at < self.armed_at:
             self.armed_at = delivery.due_at
