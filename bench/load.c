@@ -2,7 +2,7 @@
  *
  *   load --port 8000 --connections 1000 [--path /ws/a%d] [--origin O] [--cookie C] [--protocol P]
  *        [--first TEXT] [--ready TEXT]   a first frame up, and what tells that we are in
- *        [--ack STREAM]                  desk.v1: keeps its place, acknowledges as `hello` asks: each 64 events or 2 s
+ *        [--ack STREAM]                  desk.v1: keeps its place, acknowledges as `hello` asks: each 64 events, 64 KiB or 2 s
  *        [--engine-io]                   Engine.IO 4: greeted before the first frame, answers 2 with 3
  *        [--mark TEXT]                   what stands before an event's number: "n":
  *        [--deflate]                     offers permessage-deflate
@@ -42,8 +42,8 @@
 #include <unistd.h>
 
 enum { READ_BYTES = 256 * 1024, TIMES_MAX = 1 << 20, CLIENTS_MAX = 65536, PER_SOURCE = 20000 };
-/* As `hello` of desk.v1 asks: soon after a pause, then each 2 s or 64 events. */
-enum { ACK_EVENTS = 64, ACK_GAP_MS = 60, ACK_LATE_MS = 190, ACK_EVERY_MS = 1950, ARRIVE_MS = 300000 };
+/* As `hello` of desk.v1 asks: soon after a pause, then each 2 s, 64 events or 64 KiB of them. */
+enum { ACK_EVENTS = 64, ACK_BYTES = 64 * 1024, ACK_GAP_MS = 60, ACK_LATE_MS = 190, ACK_EVERY_MS = 1950, ARRIVE_MS = 300000 };
 enum { RETRY_LOW_MS = 500, RETRY_HIGH_MS = 1500, TURNED_AWAY_MAX = 5, CODES_MAX = 5000, NO_CLOSE_FRAME = 1006 };
 enum state { CONNECTING, UPGRADING, GREETING, OPEN, STALLED, DRAINING, GONE };
 
@@ -54,6 +54,7 @@ struct client {
     uint16_t code, bye;                /* of the close frame and of desk.v1's bye, if they came */
     uint32_t wait_low_ms, wait_high_ms; /* what the bye told to wait */
     uint32_t events, acked;            /* since begin, of which acknowledged */
+    uint32_t unacked_bytes;
     uint32_t next;                     /* the number the next event must have */
     uint64_t position;                 /* of the stream */
     uint64_t acked_at, unacked_at;     /* the last ack; the first event that it does not cover */
@@ -303,6 +304,7 @@ static void acknowledge(struct client *c, const char *op, uint64_t at) {
     int n = snprintf(text, sizeof text, "{\"op\":\"%s\",\"positions\":{\"%s\":%llu}}", op, ask.ack,
                      (unsigned long long)c->position);
     c->acked = c->events;
+    c->unacked_bytes = 0;
     c->acked_at = at;
     acks++;
     send_frame(c, 1, text, (size_t)n);
@@ -346,6 +348,7 @@ static bool is(const char *data, size_t size, const char *op) {
 static void take_line(struct client *c, const char *data, size_t size, uint64_t at) {
     if (is(data, size, "{\"op\":\"event\"")) {
         uint64_t position = number_behind(data, size, "\"position\":");
+        c->unacked_bytes += (uint32_t)size;
         if (position > c->position + 1) gaps++;
         if (position <= c->position) repeats++;
         else c->position = position;
@@ -386,7 +389,8 @@ static void take_text(struct client *c, const char *data, size_t size, uint64_t 
     take_events(c, data, end, at);
     if (c->state == GREETING && (ask.ready == NULL || memmem(data, size, ask.ready, strlen(ask.ready))))
         enter(c, at);
-    if (ask.ack && (c->state == OPEN || c->state == GREETING) && c->events - c->acked >= ACK_EVENTS) {
+    bool owes = c->events - c->acked >= ACK_EVENTS || (c->events > c->acked && c->unacked_bytes >= ACK_BYTES);
+    if (ask.ack && owes && (c->state == OPEN || c->state == GREETING)) {
         if (at - c->acked_at >= ACK_GAP_MS * 1000000ull) acknowledge(c, "ack", at);
         else if (!c->is_full) { enqueue(&full, c, c->acked_at + ACK_GAP_MS * 1000000ull); c->is_full = true; }
     }

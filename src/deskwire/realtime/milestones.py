@@ -14,7 +14,7 @@ from typing import Final
 from deskwire.realtime.connection import Closed, Hook, Opened
 from deskwire.realtime.gate import ConnectionId
 
-EVERY: Final = 500  # connections
+EVERY: Final = 200  # connections
 YOUNG: Final = 50_000  # objects, more than EVERY connections are: theirs are looked at once
 
 
