@@ -173,7 +173,8 @@ class Wire:
         self._call = self._lost = lambda: None
         self._heard = lambda _: None
         self._user.clear()
-        self._cut_kernel()
+        if not self.severed:  # what was written after a cut is lost: its gap would be no stream
+            self._cut_kernel()
         self._loop.call_later(self._lag(), self._tell_far, 1006)
 
     # --- the client's side ----------------------------------------------------------------------
